@@ -1,0 +1,78 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/clock.hpp"
+#include "core/result.hpp"
+#include "meta/engine.hpp"
+#include "meta/format.hpp"
+#include "meta/record_cache.hpp"
+
+namespace kiseki::meta {
+
+/// Knows which inodes this mount has open; asked when the last name goes (then the inode is sustained, not removed).
+class OpenInodes {
+ public:
+  virtual ~OpenInodes() = default;
+  virtual bool is_open(Ino ino) const = 0;  ///< any thread, never blocks
+};
+
+/// What happens with data whose last reference went; the volume deletes the objects. Any thread, never blocks.
+class DataReaper {
+ public:
+  virtual ~DataReaper() = default;
+  virtual void file_removed(Ino ino, std::uint64_t length) = 0;           ///< a DeletedFile record was written
+  virtual void slices_released(std::vector<DelayedSlice> slices) = 0;     ///< counts fell to <= 0
+};
+
+struct ClientOptions {
+  bool read_only = false;
+  std::chrono::milliseconds skip_dir_mtime{100};  ///< a parent's times may lag this much (JuiceFS default)
+  bool strict_atime = false, relatime = false;    ///< default: noatime
+  std::size_t cache_records = 200'000;            ///< bound of the record cache
+};
+
+/// One client of a volume: engine, record cache, format, ids. Outlives every operation; operations (meta/ops.hpp) are
+/// functions over it. Thread-safe.
+class Client {
+ public:
+  Client(std::shared_ptr<MetaEngine> engine, Format format, std::shared_ptr<const Clock> clock, ClientOptions options);
+  ~Client();
+
+  MetaEngine& engine() { return *engine_; }
+  RecordCache& cache() { return cache_; }
+  const Clock& clock() const { return *clock_; }
+  const ClientOptions& options() const { return options_; }
+  std::shared_ptr<const Format> format() const { return std::atomic_load(&format_); }  ///< reloaded at each heartbeat
+  void set_format(Format format);
+  SessionId session() const { return session_; }
+  void set_session(SessionId sid) { session_ = sid; }
+
+  void set_open_inodes(const OpenInodes* open) { open_ = open; }
+  void set_reaper(DataReaper* reaper) { reaper_ = reaper; }
+  bool is_open(Ino ino) const { return open_ && open_->is_open(ino); }
+  DataReaper* reaper() { return reaper_; }
+
+  /// Ids, taken from the engine in batches (1024 inodes, 4096 slices); never 0, never 1.
+  Async<Ino> new_inode();
+  Async<SliceId> new_slice_id();
+
+ private:
+  struct IdBatch;
+  std::shared_ptr<MetaEngine> engine_;
+  std::shared_ptr<const Format> format_;
+  std::shared_ptr<const Clock> clock_;
+  ClientOptions options_;
+  RecordCache cache_;
+  SessionId session_;
+  const OpenInodes* open_ = nullptr;
+  DataReaper* reaper_ = nullptr;
+  std::unique_ptr<IdBatch> inodes_, slices_;
+};
+
+}  // namespace kiseki::meta

@@ -1,0 +1,95 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/result.hpp"
+#include "meta/commit.hpp"
+#include "meta/record.hpp"
+
+namespace kiseki::meta {
+
+using Keys = std::vector<Key>;
+using Records = std::vector<Record>;  ///< one for each key asked, in the same order
+
+/// Hears of every change an engine makes or notices, so that a record cache stays right. Called in commit order, from a
+/// thread of the engine's, before the committing coroutine resumes. Must not block, must not call the engine.
+class ChangeObserver {
+ public:
+  virtual ~ChangeObserver() = default;
+  virtual void committed(const Commit& commit, const Outcome& outcome) noexcept = 0;
+  virtual void changed_elsewhere(const Key& key) noexcept = 0;  ///< one record, by another client
+  virtual void everything_may_have_changed() noexcept = 0;
+};
+
+struct ListedEntry {
+  std::string name;
+  Entry entry;
+  std::optional<Attr> attr;  ///< when asked for and present; a dangling entry has none
+};
+struct EntryPage {
+  std::vector<ListedEntry> entries;
+  std::string next;  ///< cursor of the next page; empty: this was the last
+};
+struct StoredChunk {
+  ChunkIndex index;
+  Slices slices;
+};
+struct DeletedFile {
+  Ino ino;
+  std::uint64_t length = 0;
+  std::int64_t removed_at = 0;
+};
+struct DelayedSlices {
+  SliceId compacted;
+  std::int64_t replaced_at = 0;
+  std::vector<DelayedSlice> slices;
+};
+struct SessionLocks {  ///< what one session holds, for `status`
+  std::vector<Ino> sustained;
+  std::vector<std::pair<Ino, FileLock>> file_locks;
+  std::vector<std::pair<Ino, RangeLocks>> range_locks;
+};
+
+/// A record store with compare-and-apply. POSIX lives once above it (meta/ops), so engines cannot disagree about
+/// rename(2), and every operation costs one round trip on all of them.
+/// Calls may come from any loop; they complete on the caller's executor. Errors: EIO (corrupt record, engine failure),
+/// ETIMEDOUT, EROFS, ENOSPC; never ENOENT: absence is a record.
+class MetaEngine {
+ public:
+  virtual ~MetaEngine() = default;
+
+  /// Reads records in one round trip, however many keys.
+  virtual Async<Records> fetch(Keys keys) = 0;
+  /// Applies every write if every check holds, else nothing. Atomic and, on return, as durable as the engine promises.
+  virtual Async<Outcome> commit(Commit commit) = 0;
+
+  /// True when records cached since the last `everything_may_have_changed` are still what the engine holds, apart from
+  /// what the observer was told since: then a cache may answer a lookup by itself. Cheap, never blocks, any thread.
+  virtual bool coherent() const noexcept = 0;
+  /// At most one observer, set before the first fetch; must outlive the engine's last call.
+  virtual void observe(ChangeObserver* observer) noexcept = 0;
+
+  /// Entries of a directory, a page at a time; `cursor` empty for the first. An engine's own stable order.
+  virtual Async<EntryPage> scan_entries(Ino dir, std::string cursor, std::size_t limit, bool with_attrs) = 0;
+  virtual Async<std::vector<StoredChunk>> scan_chunks(Ino ino) = 0;
+  virtual Async<std::vector<std::pair<SessionId, Session>>> scan_sessions() = 0;
+  virtual Async<SessionLocks> scan_locks(SessionId sid) = 0;
+  virtual Async<std::vector<DeletedFile>> scan_deleted_files(std::int64_t removed_before, std::size_t limit) = 0;
+  virtual Async<std::vector<std::pair<SliceId, SliceRef>>> scan_dead_slices(std::size_t limit) = 0;  ///< refs <= 0
+  virtual Async<std::vector<DelayedSlices>> scan_delayed_slices(std::int64_t replaced_before, std::size_t limit) = 0;
+  virtual Async<std::vector<std::pair<QuotaKey, Quota>>> scan_quotas() = 0;
+  virtual Async<std::vector<std::pair<std::uint32_t, AclRule>>> scan_acls() = 0;
+
+  /// Makes what a new volume needs before its first commit (tables); harmless on an existing one.
+  virtual Async<void> prepare() = 0;
+  virtual std::string name() const = 0;  ///< "sqlite3", "redis", "memory": for logs and metrics
+  /// Lets go of threads and files; no call may be under way. The last call before destruction.
+  virtual asio::awaitable<void> close() = 0;
+};
+
+}  // namespace kiseki::meta

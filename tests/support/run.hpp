@@ -1,0 +1,47 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <exception>
+#include <utility>
+
+namespace kiseki::test {
+
+/// Runs a coroutine on a loop of its own and fails the test when it has not finished after `limit`.
+template <class F>
+void run(F body, std::chrono::seconds limit = std::chrono::seconds(30)) {
+  boost::asio::io_context io(1);
+  std::exception_ptr error;
+  bool done = false;
+  boost::asio::co_spawn(io, body(), [&](std::exception_ptr e) {
+    error = e;
+    done = true;
+    io.stop();
+  });
+  io.run_for(limit);
+  if (error) std::rethrow_exception(error);
+  ASSERT_TRUE(done) << "the coroutine did not finish in " << limit.count() << " s";
+}
+
+}  // namespace kiseki::test
+
+/// ASSERT_* cannot leave a coroutine; EXPECT_* is fine.
+#define CO_ASSERT_TRUE(condition)                 \
+  do {                                            \
+    if (!static_cast<bool>(condition)) {          \
+      ADD_FAILURE() << "not true: " << #condition; \
+      co_return;                                  \
+    }                                             \
+  } while (0)
+
+/// `expr` is a Result: fails with its error, or goes on.
+#define CO_ASSERT_OK(expr)                                                            \
+  do {                                                                                \
+    if (const auto& co_ok_ = (expr); !co_ok_) {                                       \
+      ADD_FAILURE() << #expr << ": " << co_ok_.error().message();                     \
+      co_return;                                                                      \
+    }                                                                                 \
+  } while (0)
