@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "core/answer.hpp"
+#include "core/ids.hpp"
+#include "vfs/filesystem.hpp"
+
+namespace kiseki::meta {
+class Client;
+}
+
+namespace kiseki::vfs {
+
+/// Where a reader of one open file stands: recognises sequential streams and sizes the read-ahead. One per handle,
+/// owned by it; used under the reader's own lock.
+struct ReadStream;
+struct ReadStreamDeleter {
+  void operator()(ReadStream*) const;
+};
+using ReadStreamPtr = std::unique_ptr<ReadStream, ReadStreamDeleter>;
+
+/// Contents of every file of a mount: buffered writes on their way to blocks and slice records, and reads of what is
+/// stored. The one place where chunk (blocks, cache) and meta (slice records) meet. Any loop may call.
+class FileData {
+ public:
+  virtual ~FileData() = default;
+
+  /// Copies `data` into the pages of an open slice; ready at once unless the buffer budget is spent. Returns data.size().
+  /// Errors: what an earlier upload or commit of this file failed with; EFBIG.
+  virtual Answer<std::uint32_t> write(Ino ino, std::uint64_t offset, std::span<const std::byte> data) = 0;
+  /// Everything written before is stored and committed when this returns. Errors: the file's sticky error, once.
+  virtual Answer<void> flush(Ino ino) = 0;
+  /// End of the furthest byte written but not committed yet, if any: the file's length is at least this.
+  virtual std::optional<std::uint64_t> pending_length(Ino ino) const = 0;
+  virtual bool dirty(Ino ino) const = 0;
+  /// mtime of the last write not committed yet, if any (what stat must show).
+  virtual std::optional<Timestamp> pending_mtime(Ino ino) const = 0;
+
+  /// A stream for a new handle.
+  virtual ReadStreamPtr open_stream(Ino ino) = 0;
+  /// Bytes of [offset, offset + size) of a file that is `length` long (clipped to it), flushing own dirty data first.
+  /// From memory: ready at once, pieces of cache blocks, nothing copied.
+  virtual Answer<ReadReply> read(ReadStream& stream, Ino ino, std::uint64_t offset, std::uint32_t size, std::uint64_t length) = 0;
+  /// Slice lists of this file known here are no longer right (truncate, fallocate, copy, compaction, foreign change).
+  virtual void invalidate(Ino ino) = 0;
+
+  /// Compacts one chunk now. Errors: EIO...; a chunk with nothing to gain succeeds.
+  virtual Async<void> compact(Ino ino, ChunkIndex index) = 0;
+  /// Flushes every file; then no coroutine of ours exists. Errors are logged per file; the first is returned.
+  virtual Async<void> close() = 0;
+};
+
+}  // namespace kiseki::vfs
