@@ -84,6 +84,10 @@ struct IoctlReply {
   std::vector<std::byte> out;
 };
 
+/// In the flags of setxattr, beside XATTR_CREATE and XATTR_REPLACE: setting an access ACL also clears the setgid bit,
+/// because the caller is not in the file's group (FUSE_SETXATTR_ACL_KILL_SGID).
+inline constexpr std::uint32_t kSetxattrKillSgid = 1u << 31;
+
 /// Tells the kernel that what it cached is no longer right. Safe from any thread; never waits for the kernel.
 class KernelCache {
  public:

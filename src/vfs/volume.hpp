@@ -1,0 +1,175 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/async.hpp"
+#include "meta/client.hpp"
+#include "meta/ops.hpp"
+#include "vfs/data.hpp"
+#include "vfs/filesystem.hpp"
+#include "vfs/handles.hpp"
+
+namespace kiseki::vfs {
+
+struct VolumeOptions {
+  std::chrono::nanoseconds attr_timeout = std::chrono::seconds(1);
+  std::chrono::nanoseconds entry_timeout = std::chrono::seconds(1);
+  std::chrono::nanoseconds dir_entry_timeout = std::chrono::seconds(1);
+  std::chrono::nanoseconds negative_timeout{0};
+  bool read_only = false;
+  bool xattr = false, capabilities = false, selinux = false, ioctl = false;
+  bool cache_dirs = false;       ///< --readdir-cache
+  bool hide_internal = false, prefix_internal = false;
+  bool check_permissions = false;  ///< --non-default-permission
+  bool subdir = false;           ///< `root` is a directory inside the volume
+  Ino root = kRootIno;
+  std::optional<std::uint16_t> umask;
+  std::optional<Caller> root_squash, all_squash;
+  std::function<std::string()> config_text;  ///< content of .config
+  std::function<std::string()> stats_text;   ///< content of .stats
+};
+
+/// A mounted volume: names and attributes from meta, contents from FileData, open handles here. What memory can answer
+/// is answered inline; the rest is a coroutine on the caller's loop. Any loop may call.
+class Volume final : public Filesystem, public meta::OpenInodes {
+ public:
+  /// `client` and `data` outlive the volume; `background` runs what nobody waits for (atime, deletions).
+  Volume(meta::Client& client, FileData& data, asio::any_io_executor background, VolumeOptions options);
+  ~Volume() override;
+
+  bool is_open(Ino ino) const override { return open_inodes_.contains(ino); }
+
+  Answer<EntryReply> lookup(Caller, Ino parent, std::string_view name) override;
+  void forget(Ino ino, std::uint64_t lookups) override;
+  Answer<AttrReply> getattr(Caller, Ino, std::optional<HandleId>) override;
+  Answer<AttrReply> setattr(Caller, Ino, SetAttr) override;
+  Answer<std::string> readlink(Caller, Ino) override;
+  Answer<EntryReply> mknod(Caller, Ino parent, std::string_view name, std::uint32_t mode, std::uint32_t umask,
+                           std::uint32_t rdev) override;
+  Answer<EntryReply> mkdir(Caller, Ino parent, std::string_view name, std::uint32_t mode, std::uint32_t umask) override;
+  Answer<void> unlink(Caller, Ino parent, std::string_view name) override;
+  Answer<void> rmdir(Caller, Ino parent, std::string_view name) override;
+  Answer<EntryReply> symlink(Caller, Ino parent, std::string_view name, std::string_view target) override;
+  Answer<void> rename(Caller, Ino from, std::string_view name, Ino to, std::string_view new_name, std::uint32_t flags) override;
+  Answer<EntryReply> link(Caller, Ino, Ino to, std::string_view new_name) override;
+
+  Answer<OpenReply> open(Caller, Ino, std::uint32_t flags, bool kill_suidgid) override;
+  Answer<CreateReply> create(Caller, Ino parent, std::string_view name, std::uint32_t mode, std::uint32_t umask,
+                             std::uint32_t flags) override;
+  Answer<CreateReply> tmpfile(Caller, Ino parent, std::uint32_t mode, std::uint32_t umask, std::uint32_t flags) override;
+  Answer<ReadReply> read(Caller, Ino, HandleId, std::uint64_t offset, std::uint32_t size, std::uint32_t open_flags) override;
+  Answer<std::uint32_t> write(Caller, Ino, HandleId, std::uint64_t offset, std::span<const std::byte> data,
+                              std::uint32_t open_flags, bool kill_suidgid, bool from_page_cache) override;
+  Answer<void> flush(Caller, Ino, HandleId, std::uint64_t lock_owner) override;
+  Answer<void> fsync(Caller, Ino, HandleId, bool data_only) override;
+  Answer<void> release(Caller, Ino, HandleId, std::uint64_t lock_owner, bool release_flock) override;
+  Answer<void> fallocate(Caller, Ino, HandleId, std::uint64_t offset, std::uint64_t length, std::uint32_t mode) override;
+  Answer<std::uint64_t> lseek(Caller, Ino, HandleId, std::uint64_t offset, std::uint32_t whence) override;
+  Answer<std::uint64_t> copy_range(Caller, Ino in, HandleId in_handle, std::uint64_t in_offset, Ino out, HandleId out_handle,
+                                   std::uint64_t out_offset, std::uint64_t length) override;
+
+  Answer<OpenReply> opendir(Caller, Ino, std::uint32_t flags) override;
+  Answer<void> readdir(Caller, Ino, HandleId, std::uint64_t cookie, bool plus, DirSink sink) override;
+  Answer<void> releasedir(Caller, Ino, HandleId) override;
+  Answer<void> fsyncdir(Caller, Ino, HandleId) override;
+
+  Answer<StatfsReply> statfs(Caller, Ino) override;
+  Answer<void> access(Caller, Ino, std::uint32_t mask) override;
+  Answer<void> setxattr(Caller, Ino, std::string_view name, std::string_view value, std::uint32_t flags) override;
+  Answer<std::string> getxattr(Caller, Ino, std::string_view name) override;
+  Answer<std::string> listxattr(Caller, Ino) override;
+  Answer<void> removexattr(Caller, Ino, std::string_view name) override;
+
+  Answer<LockRange> getlk(Caller, Ino, HandleId, std::uint64_t owner, LockRange) override;
+  Answer<void> setlk(Caller, Ino, HandleId, std::uint64_t owner, LockRange, bool wait) override;
+  Answer<void> flock(Caller, Ino, HandleId, std::uint64_t owner, std::uint32_t type, bool wait) override;
+  Answer<IoctlReply> ioctl(Caller, Ino, HandleId, std::uint32_t command, std::span<const std::byte> in,
+                           std::uint32_t out_size) override;
+
+  asio::awaitable<void> destroyed() override;
+
+ private:
+  // The kernel calls the root 1, whichever directory of the volume it is.
+  Ino inside(Ino kernel) const { return kernel == kRootIno ? options_.root : kernel; }
+  Ino outside(Ino ino) const { return ino == options_.root ? kRootIno : ino; }
+  meta::Who who(Caller) const;
+  std::uint16_t umask_of(std::uint32_t asked) const;
+
+  // What the kernel is told: stored attributes with what is still buffered on top.
+  Attr shown(Ino ino, Attr attr) const;
+  AttrReply attr_reply(Ino ino, const Attr& attr) const;
+  EntryReply entry_reply(Ino ino, const Attr& attr) const;
+  std::error_code refuse_change(Ino ino) const;  ///< EROFS, EPERM of internal files; none: go on
+
+  Async<EntryReply> lookup_slow(Ino parent, std::string name);
+  Result<EntryReply> found(Result<meta::InodeEntry> result) const;
+  Async<AttrReply> getattr_slow(Ino ino);
+  Async<AttrReply> setattr_slow(meta::Who who, Ino ino, SetAttr change);
+  Async<std::string> readlink_slow(Ino ino);
+  Async<EntryReply> make(meta::Who who, Ino parent, std::string name, meta::NewInode what);
+  Async<void> remove(meta::Who who, Ino parent, std::string name, bool directory);
+  Async<void> rename_slow(meta::Who who, Ino from, std::string name, Ino to, std::string new_name, std::uint32_t flags);
+  Async<EntryReply> link_slow(meta::Who who, Ino ino, Ino to, std::string new_name);
+  void removed(const meta::Removed& gone);
+
+  OpenReply add_handle(Ino ino, std::uint32_t flags, const Attr& attr);
+  void drop_open(Ino ino);  ///< one open less; the data of a nameless inode goes with the last
+  void note_access(FileHandle& handle);
+  Async<OpenReply> open_slow(meta::Who who, Ino ino, std::uint32_t flags, bool kill_suidgid);
+  Async<CreateReply> create_slow(meta::Who who, Ino parent, std::string name, meta::NewInode what, std::uint32_t flags);
+  Async<CreateReply> tmpfile_slow(meta::Who who, Ino parent, meta::NewInode what, std::uint32_t flags);
+  std::optional<std::uint64_t> known_length(Ino ino) const;
+  Async<ReadReply> read_slow(std::shared_ptr<FileHandle> handle, std::uint64_t offset, std::uint32_t size);
+  Async<ReadReply> read_held(std::shared_ptr<FileHandle> handle, Async<ReadReply> reading);
+  Async<std::uint32_t> write_killing_suid(meta::Who who, std::shared_ptr<FileHandle> handle, std::uint64_t offset,
+                                          std::span<const std::byte> data);
+  Async<void> flush_slow(Ino ino, std::uint64_t lock_owner, Answer<void> flushing);
+  Async<void> release_slow(std::shared_ptr<FileHandle> handle, std::uint64_t lock_owner, bool release_flock);
+  Async<void> fallocate_slow(Ino ino, std::uint64_t offset, std::uint64_t length, std::uint32_t mode);
+  Async<std::uint64_t> lseek_slow(Ino ino, std::uint64_t offset, std::uint32_t whence);
+  Async<void> settle(Ino ino);  ///< flushes what is buffered of a file
+  Async<std::uint64_t> copy_slow(Ino in, std::uint64_t in_offset, Ino out, std::uint64_t out_offset, std::uint64_t length);
+
+  Async<void> readdir_slow(std::shared_ptr<DirHandle> dir, std::uint64_t cookie, bool plus, DirSink sink);
+  enum class Feed { more, full, end };
+  Async<Feed> turn_to(DirHandle& dir, std::uint64_t index, bool with_attrs);
+  Feed feed_page(const DirHandle& dir, std::uint64_t& index, bool plus, const DirSink& sink) const;
+  Async<Feed> feed_dots(Ino dir, std::uint64_t cookie, bool plus, const DirSink& sink);
+  Feed feed_internal(std::uint64_t cookie, const DirSink& sink) const;
+
+  Async<StatfsReply> statfs_slow();
+  Async<void> access_slow(meta::Who who, Ino ino, std::uint32_t mask);
+  Async<void> setxattr_slow(meta::Who who, Ino ino, std::string name, std::string value, std::uint32_t flags);
+  Async<std::string> getxattr_slow(Ino ino, std::string name);
+  Async<std::string> listxattr_slow(Ino ino);
+  Async<void> removexattr_slow(meta::Who who, Ino ino, std::string name);
+  std::error_code refuse_xattr(std::string_view name, bool reading) const;
+  Async<IoctlReply> get_flags(Ino ino);
+  Async<IoctlReply> set_flags(meta::Who who, Ino ino, std::uint64_t flags);
+
+  // Internal files (.stats, .config, .control): volume_internal.cpp.
+  std::optional<Ino> internal_by_name(Ino parent, std::string_view name) const;
+  Attr internal_attr(Ino ino) const;
+  Result<OpenReply> open_internal(Ino ino, std::uint32_t flags);
+  Answer<ReadReply> read_internal(HandleId handle, std::uint64_t offset, std::uint32_t size);
+  Answer<std::uint32_t> write_internal(HandleId handle, std::span<const std::byte> data);
+  Async<std::uint32_t> control(std::shared_ptr<InternalHandle> handle, std::uint32_t accepted);
+  Async<std::string> control_info(std::string body);
+
+  meta::Client& client_;
+  FileData& data_;
+  VolumeOptions options_;
+  Timestamp mounted_;
+  OpenTable open_inodes_;
+  PageCacheVersions page_cache_;
+  HandleTable<FileHandle> files_;
+  HandleTable<DirHandle> dirs_;
+  HandleTable<InternalHandle> internals_;
+  TaskGroup background_;
+};
+
+}  // namespace kiseki::vfs

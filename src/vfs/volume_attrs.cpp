@@ -1,0 +1,206 @@
+// Attributes: stat, chmod and friends, symlink targets, extended attributes, inode flags.
+#include <linux/fs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "vfs/internal_files.hpp"
+#include "vfs/volume.hpp"
+
+namespace kiseki::vfs {
+
+Answer<AttrReply> Volume::getattr(Caller, Ino kernel, std::optional<HandleId>) {
+  if (is_internal(kernel)) return Result<AttrReply>(AttrReply{.ino = kernel, .attr = internal_attr(kernel), .attr_valid = options_.attr_timeout});
+  Ino ino = inside(kernel);
+  if (auto hit = client_.cached_attr(ino)) return Result<AttrReply>(attr_reply(ino, *hit));
+  return getattr_slow(ino);
+}
+
+Async<AttrReply> Volume::getattr_slow(Ino ino) {
+  CO_TRY(auto attr, co_await meta::getattr(client_, ino));
+  co_return attr_reply(ino, attr);
+}
+
+Answer<AttrReply> Volume::setattr(Caller caller, Ino kernel, SetAttr change) {
+  if (is_internal(kernel))  // chmod and truncate of an internal file succeed without effect, as in JuiceFS
+    return Result<AttrReply>(AttrReply{.ino = kernel, .attr = internal_attr(kernel), .attr_valid = options_.attr_timeout});
+  if (options_.read_only) return posix(EROFS);
+  return setattr_slow(who(caller), inside(kernel), std::move(change));
+}
+
+Async<AttrReply> Volume::setattr_slow(meta::Who who, Ino ino, SetAttr change) {
+  std::optional<Attr> after;
+  if (change.set & (meta::kLength | meta::kMtime)) {  // a buffered write must not come after either
+    auto flushing = data_.flush(ino);
+    CO_CHECK(co_await std::move(flushing).get());
+  }
+  if (change.set & meta::kLength) {
+    CO_TRY(after, co_await meta::truncate(client_, who, ino, change.to.length, change.kill_suidgid));
+    data_.invalidate(ino);
+    page_cache_.forget(ino);
+  }
+  constexpr std::uint32_t kOthers = meta::kMode | meta::kUid | meta::kGid | meta::kAtime | meta::kMtime | meta::kFlags;
+  if (auto others = change.set & kOthers; others != 0 || !after) {
+    meta::AttrChange rest{.set = others, .to = change.to, .atime_now = change.atime_now, .mtime_now = change.mtime_now, .kill_suidgid = change.kill_suidgid};
+    CO_TRY(after, co_await meta::setattr(client_, who, ino, rest));
+  }
+  co_return attr_reply(ino, *after);
+}
+
+Answer<std::string> Volume::readlink(Caller, Ino ino) { return readlink_slow(inside(ino)); }
+
+Async<std::string> Volume::readlink_slow(Ino ino) { return meta::readlink(client_, ino); }
+
+Answer<void> Volume::access(Caller caller, Ino ino, std::uint32_t mask) {
+  if (is_internal(ino)) return Result<void>{};
+  if ((mask & W_OK) && options_.read_only) return posix(EROFS);
+  if (!options_.check_permissions) return Result<void>{};
+  return access_slow(who(caller), inside(ino), mask);
+}
+
+Async<void> Volume::access_slow(meta::Who who, Ino ino, std::uint32_t mask) {
+  CO_TRY(auto attr, co_await meta::getattr(client_, ino));
+  if (who.uid == 0) co_return Result<void>{};
+  unsigned shift = who.uid == attr.uid ? 6 : who.gid == attr.gid ? 3 : 0;
+  if ((attr.mode >> shift & mask & 7u) != (mask & 7u)) co_return posix(EACCES);
+  co_return Result<void>{};
+}
+
+// ---- extended attributes ----------------------------------------------------------------------------------------
+
+namespace {
+constexpr std::string_view kAclAccess = "system.posix_acl_access", kAclDefault = "system.posix_acl_default";
+bool is_acl(std::string_view name) { return name == kAclAccess || name == kAclDefault; }
+}  // namespace
+
+std::error_code Volume::refuse_xattr(std::string_view name, bool reading) const {
+  if (is_acl(name)) return client_.format()->enable_acl ? std::error_code() : posix(EOPNOTSUPP);
+  if (name == "security.capability" && !options_.capabilities) return posix(reading ? ENODATA : EOPNOTSUPP);
+  if (name == "security.selinux" && !options_.selinux) return posix(reading ? ENODATA : EOPNOTSUPP);
+  if (!options_.xattr) return posix(EOPNOTSUPP);
+  if (name.size() > 255) return posix(ERANGE);
+  if (name.empty()) return posix(EINVAL);
+  return {};
+}
+
+Answer<void> Volume::setxattr(Caller caller, Ino ino, std::string_view name, std::string_view value, std::uint32_t flags) {
+  if (auto refused = refuse_xattr(name, false)) return refused;
+  if (auto refused = refuse_change(ino)) return refused;
+  if (value.size() > 65536) return posix(E2BIG);
+  return setxattr_slow(who(caller), inside(ino), std::string(name), std::string(value), flags);
+}
+
+Async<void> Volume::setxattr_slow(meta::Who who, Ino ino, std::string name, std::string value, std::uint32_t flags) {
+  if (is_acl(name)) {
+    CO_CHECK(co_await meta::set_acl(client_, who, ino, name == kAclDefault, std::move(value)));
+    co_return Result<void>{};
+  }
+  co_return co_await meta::set_xattr(client_, ino, std::move(name), std::move(value), flags);
+}
+
+Answer<std::string> Volume::getxattr(Caller, Ino ino, std::string_view name) {
+  if (is_internal(ino)) return posix(ENODATA);
+  if (auto refused = refuse_xattr(name, true)) return refused;
+  return getxattr_slow(inside(ino), std::string(name));
+}
+
+Async<std::string> Volume::getxattr_slow(Ino ino, std::string name) {
+  if (is_acl(name)) return meta::get_acl(client_, ino, name == kAclDefault);
+  return meta::get_xattr(client_, ino, std::move(name));
+}
+
+Answer<std::string> Volume::listxattr(Caller, Ino ino) {
+  if (is_internal(ino) || ino == kTrashIno) return posix(ENODATA);
+  if (!options_.xattr && !client_.format()->enable_acl) return posix(EOPNOTSUPP);
+  return listxattr_slow(inside(ino));
+}
+
+Async<std::string> Volume::listxattr_slow(Ino ino) {
+  std::string names;
+  if (options_.xattr) {
+    CO_TRY(auto stored, co_await meta::list_xattrs(client_, ino));
+    for (auto& name : stored) names.append(name).push_back('\0');
+  }
+  if (client_.format()->enable_acl) {
+    CO_TRY(auto attr, co_await meta::getattr(client_, ino));
+    if (attr.access_acl != 0) names.append(kAclAccess).push_back('\0');
+    if (attr.default_acl != 0) names.append(kAclDefault).push_back('\0');
+  }
+  co_return names;
+}
+
+Answer<void> Volume::removexattr(Caller caller, Ino ino, std::string_view name) {
+  if (auto refused = refuse_xattr(name, false)) return refused;
+  if (auto refused = refuse_change(ino)) return refused;
+  return removexattr_slow(who(caller), inside(ino), std::string(name));
+}
+
+Async<void> Volume::removexattr_slow(meta::Who who, Ino ino, std::string name) {
+  if (is_acl(name)) {
+    CO_CHECK(co_await meta::set_acl(client_, who, ino, name == kAclDefault, {}));
+    co_return Result<void>{};
+  }
+  co_return co_await meta::remove_xattr(client_, ino, std::move(name));
+}
+
+// ---- chattr, lsattr ---------------------------------------------------------------------------------------------
+
+namespace {
+
+// FS_IOC_* of 64- and 32-bit callers; chattr's letters i, a and s (s: what is deleted skips the trash, as JuiceFS has it).
+constexpr std::uint32_t kGetFlags64 = 0x80086601, kGetFlags32 = 0x80046601;
+constexpr std::uint32_t kSetFlags64 = 0x40086602, kSetFlags32 = 0x40046602;
+
+std::uint32_t to_chattr(std::uint8_t flags) {
+  std::uint32_t out = 0;
+  if (flags & meta::kImmutable) out |= FS_IMMUTABLE_FL;
+  if (flags & meta::kAppendOnly) out |= FS_APPEND_FL;
+  if (flags & meta::kSkipTrash) out |= FS_SECRM_FL;
+  return out;
+}
+
+std::vector<std::byte> as_bytes(std::uint64_t value, std::uint32_t size) {
+  std::vector<std::byte> out(size);
+  std::memcpy(out.data(), &value, std::min<std::size_t>(size, sizeof value));
+  return out;
+}
+
+}  // namespace
+
+Answer<IoctlReply> Volume::ioctl(Caller caller, Ino ino, HandleId, std::uint32_t command, std::span<const std::byte> in, std::uint32_t out_size) {
+  bool getting = command == kGetFlags64 || command == kGetFlags32, setting = command == kSetFlags64 || command == kSetFlags32;
+  if (!options_.ioctl || !(getting || setting)) return posix(ENOTTY);
+  if (is_internal(ino) || ino == kTrashIno) return posix(EPERM);
+  if (getting) {
+    if (out_size < 4) return posix(EINVAL);
+    return get_flags(inside(ino));
+  }
+  if (auto refused = refuse_change(ino)) return refused;
+  if (in.size() < 4) return posix(EINVAL);
+  std::uint32_t flags = 0;
+  std::memcpy(&flags, in.data(), sizeof flags);
+  return set_flags(who(caller), inside(ino), flags);
+}
+
+Async<IoctlReply> Volume::get_flags(Ino ino) {
+  CO_TRY(auto attr, co_await meta::getattr(client_, ino));
+  co_return IoctlReply{.result = 0, .out = as_bytes(to_chattr(attr.flags), 8)};
+}
+
+Async<IoctlReply> Volume::set_flags(meta::Who who, Ino ino, std::uint64_t flags) {
+  if (flags & ~std::uint64_t{FS_IMMUTABLE_FL | FS_APPEND_FL | FS_SECRM_FL}) co_return posix(EOPNOTSUPP);
+  CO_TRY(auto attr, co_await meta::getattr(client_, ino));
+  if (who.uid != 0 && who.uid != attr.uid) co_return posix(EPERM);
+  auto privileged = FS_IMMUTABLE_FL | FS_APPEND_FL;
+  if (who.uid != 0 && ((to_chattr(attr.flags) ^ flags) & static_cast<std::uint64_t>(privileged))) co_return posix(EPERM);
+  meta::AttrChange change{.set = meta::kFlags, .to = attr};
+  change.to.flags = static_cast<std::uint8_t>(attr.flags & ~(meta::kImmutable | meta::kAppendOnly | meta::kSkipTrash));
+  if (flags & FS_IMMUTABLE_FL) change.to.flags |= meta::kImmutable;
+  if (flags & FS_APPEND_FL) change.to.flags |= meta::kAppendOnly;
+  if (flags & FS_SECRM_FL) change.to.flags |= meta::kSkipTrash;
+  CO_CHECK(co_await meta::setattr(client_, who, ino, change));
+  co_return IoctlReply{};
+}
+
+}  // namespace kiseki::vfs

@@ -1,0 +1,305 @@
+// Open files: open to release, reads and writes, ranges, locks.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "chunk/interval_view.hpp"
+#include "vfs/internal_files.hpp"
+#include "vfs/volume.hpp"
+
+namespace kiseki::vfs {
+
+namespace {
+
+constexpr std::uint32_t kRead = 0, kUnlock = 2;  // F_RDLCK, F_UNLCK as the kernel passes them
+
+bool writes(std::uint32_t flags) { return (flags & O_ACCMODE) != O_RDONLY; }
+
+std::error_code refuse_open(const Attr& attr, std::uint32_t flags) {
+  if (attr.is_dir()) return posix(EISDIR);
+  if (!writes(flags)) return {};
+  if (attr.flags & meta::kImmutable) return posix(EPERM);
+  if ((attr.flags & meta::kAppendOnly) && (!(flags & O_APPEND) || (flags & O_TRUNC))) return posix(EPERM);
+  return {};
+}
+
+}  // namespace
+
+// ---- open and close ---------------------------------------------------------------------------------------------
+
+Answer<OpenReply> Volume::open(Caller caller, Ino kernel, std::uint32_t flags, bool kill_suidgid) {
+  if (is_internal(kernel)) return open_internal(kernel, flags);
+  if (options_.read_only && (writes(flags) || (flags & O_TRUNC))) return posix(EROFS);
+  Ino ino = inside(kernel);
+  open_inodes_.add(ino);  // first: an unlink from now on must sustain the inode
+  if (!(flags & O_TRUNC))
+    if (auto hit = client_.cached_attr(ino)) {
+      if (auto refused = refuse_open(*hit, flags)) return drop_open(ino), refused;
+      return Result<OpenReply>(add_handle(ino, flags, *hit));
+    }
+  return open_slow(who(caller), ino, flags, kill_suidgid);
+}
+
+Async<OpenReply> Volume::open_slow(meta::Who who, Ino ino, std::uint32_t flags, bool kill_suidgid) {
+  auto attr = co_await meta::getattr(client_, ino);
+  if (attr)
+    if (auto refused = refuse_open(*attr, flags)) attr = refused;
+  if (attr && (flags & O_TRUNC)) {
+    auto flushed = co_await settle(ino);
+    if (flushed) {
+      attr = co_await meta::truncate(client_, who, ino, 0, kill_suidgid);
+      data_.invalidate(ino);
+      page_cache_.forget(ino);
+    } else {
+      attr = flushed.error();
+    }
+  }
+  if (!attr) {
+    drop_open(ino);
+    co_return attr.error();
+  }
+  co_return add_handle(ino, flags, *attr);
+}
+
+OpenReply Volume::add_handle(Ino ino, std::uint32_t flags, const Attr& attr) {
+  auto handle = std::make_shared<FileHandle>();
+  handle->ino = ino;
+  handle->flags = flags;
+  handle->stream = data_.open_stream(ino);
+  bool direct = (flags & O_DIRECT) != 0;
+  bool keep = !direct && !data_.dirty(ino) && page_cache_.still_current(ino, attr);
+  return {.handle = files_.add(std::move(handle)), .direct_io = direct, .keep_cache = keep, .parallel_writes = direct};
+}
+
+void Volume::drop_open(Ino ino) {
+  if (!open_inodes_.remove(ino)) return;
+  background_.spawn([](Volume& volume, Ino gone) -> asio::awaitable<void> {
+    if (auto done = co_await meta::release_sustained(volume.client_, gone); !done)
+      log::warn("volume.release_sustained", {{"inode", gone.value}, {"error", done.error()}, {"remedy", "freed when this session ends"}});
+  }(*this, ino));
+}
+
+Answer<CreateReply> Volume::create(Caller caller, Ino parent, std::string_view name, std::uint32_t mode, std::uint32_t umask,
+                                   std::uint32_t flags) {
+  if (name.size() > 255) return posix(ENAMETOOLONG);
+  if (auto refused = refuse_change(parent)) return refused;
+  if (internal_by_name(parent, name)) return posix(EEXIST);
+  meta::NewInode what{.type = meta::FileType::file, .mode = static_cast<std::uint16_t>(mode & 07777), .umask = umask_of(umask), .rdev = 0, .target = {}};
+  return create_slow(who(caller), inside(parent), std::string(name), std::move(what), flags);
+}
+
+Async<CreateReply> Volume::create_slow(meta::Who who, Ino parent, std::string name, meta::NewInode what, std::uint32_t flags) {
+  auto made = co_await meta::make(client_, who, parent, name, std::move(what));
+  if (!made && made.error() == posix(EEXIST) && !(flags & O_EXCL)) {  // another client was faster: open theirs
+    CO_TRY(auto there, co_await meta::lookup(client_, parent, std::move(name)));
+    open_inodes_.add(there.ino);
+    CO_TRY(auto opened, co_await open_slow(who, there.ino, flags, false));
+    co_return CreateReply{.entry = entry_reply(there.ino, there.attr), .open = opened};
+  }
+  if (!made) co_return made.error();
+  open_inodes_.add(made->ino);
+  co_return CreateReply{.entry = entry_reply(made->ino, made->attr), .open = add_handle(made->ino, flags, made->attr)};
+}
+
+Answer<CreateReply> Volume::tmpfile(Caller caller, Ino parent, std::uint32_t mode, std::uint32_t umask, std::uint32_t flags) {
+  if (auto refused = refuse_change(parent)) return refused;
+  meta::NewInode what{.type = meta::FileType::file, .mode = static_cast<std::uint16_t>(mode & 07777), .umask = umask_of(umask), .rdev = 0, .target = {}};
+  return tmpfile_slow(who(caller), inside(parent), std::move(what), flags);
+}
+
+Async<CreateReply> Volume::tmpfile_slow(meta::Who who, Ino parent, meta::NewInode what, std::uint32_t flags) {
+  CO_TRY(auto made, co_await meta::make_nameless(client_, who, parent, std::move(what)));
+  open_inodes_.add(made.ino);
+  open_inodes_.mark_unlinked(made.ino);
+  co_return CreateReply{.entry = entry_reply(made.ino, made.attr), .open = add_handle(made.ino, flags, made.attr)};
+}
+
+Async<void> Volume::settle(Ino ino) { return data_.flush(ino).get(); }
+
+Answer<void> Volume::flush(Caller, Ino kernel, HandleId, std::uint64_t lock_owner) {
+  if (is_internal(kernel)) return Result<void>{};
+  Ino ino = inside(kernel);
+  auto flushing = data_.flush(ino);
+  if (!open_inodes_.range_locked(ino)) return flushing;
+  return flush_slow(ino, lock_owner, std::move(flushing));
+}
+
+Async<void> Volume::flush_slow(Ino ino, std::uint64_t lock_owner, Answer<void> flushing) {
+  auto flushed = co_await std::move(flushing).get();
+  CO_CHECK(co_await meta::release_locks(client_, ino, lock_owner, false));
+  co_return flushed;
+}
+
+Answer<void> Volume::fsync(Caller, Ino kernel, HandleId, bool) {
+  if (is_internal(kernel)) return Result<void>{};
+  return data_.flush(inside(kernel));
+}
+
+Answer<void> Volume::release(Caller, Ino kernel, HandleId id, std::uint64_t lock_owner, bool release_flock) {
+  if (is_internal(kernel)) return internals_.remove(id), Result<void>{};
+  auto handle = files_.remove(id);
+  if (!handle) return Result<void>{};
+  bool locked = release_flock || handle->has_flock;
+  if (locked || (handle->wrote && data_.dirty(handle->ino))) return release_slow(std::move(handle), lock_owner, locked);
+  drop_open(handle->ino);
+  return Result<void>{};
+}
+
+Async<void> Volume::release_slow(std::shared_ptr<FileHandle> handle, std::uint64_t lock_owner, bool release_flock) {
+  auto flushed = co_await settle(handle->ino);  // written through a mapping after the last close
+  if (!flushed) log::error("volume.release", {{"inode", handle->ino.value}, {"error", flushed.error()}, {"remedy", "what was written last is lost"}});
+  if (release_flock) (void)co_await meta::release_locks(client_, handle->ino, lock_owner, true);
+  drop_open(handle->ino);
+  co_return Result<void>{};
+}
+
+// ---- bytes ------------------------------------------------------------------------------------------------------
+
+std::optional<std::uint64_t> Volume::known_length(Ino ino) const {
+  auto hit = client_.cached_attr(ino);
+  if (!hit) return std::nullopt;
+  return std::max(hit->length, data_.pending_length(ino).value_or(0));
+}
+
+void Volume::note_access(FileHandle& handle) {
+  auto& options = client_.options();
+  if (!options.relatime && !options.strict_atime) return;
+  if (handle.accessed.exchange(true) && !options.strict_atime) return;
+  background_.spawn([](Volume& volume, Ino ino) -> asio::awaitable<void> {
+    (void)co_await meta::touch_atime(volume.client_, ino);  // best effort, as everywhere
+  }(*this, handle.ino));
+}
+
+Answer<ReadReply> Volume::read(Caller, Ino kernel, HandleId id, std::uint64_t offset, std::uint32_t size, std::uint32_t) {
+  if (is_internal(kernel)) return read_internal(id, offset, size);
+  auto handle = files_.find(id);
+  if (!handle) return posix(EBADF);
+  note_access(*handle);
+  auto length = known_length(handle->ino);
+  if (!length) return read_slow(std::move(handle), offset, size);
+  auto answer = data_.read(*handle->stream, handle->ino, offset, size, *length);
+  if (answer.ready()) return answer;
+  return read_held(std::move(handle), answer.later());
+}
+
+// The stream belongs to the handle, which a release could drop while the read waits.
+Async<ReadReply> Volume::read_held(std::shared_ptr<FileHandle>, Async<ReadReply> reading) { co_return co_await std::move(reading); }
+
+Async<ReadReply> Volume::read_slow(std::shared_ptr<FileHandle> handle, std::uint64_t offset, std::uint32_t size) {
+  CO_TRY(auto attr, co_await meta::getattr(client_, handle->ino));
+  auto length = std::max(attr.length, data_.pending_length(handle->ino).value_or(0));
+  auto answer = data_.read(*handle->stream, handle->ino, offset, size, length);
+  co_return co_await std::move(answer).get();
+}
+
+Answer<std::uint32_t> Volume::write(Caller caller, Ino kernel, HandleId id, std::uint64_t offset, std::span<const std::byte> data,
+                                    std::uint32_t, bool kill_suidgid, bool) {
+  if (is_internal(kernel)) return write_internal(id, data);
+  auto handle = files_.find(id);
+  if (!handle) return posix(EBADF);
+  if (options_.read_only) return posix(EROFS);
+  if (!handle->wrote.exchange(true)) page_cache_.forget(handle->ino);
+  if (kill_suidgid) {
+    auto hit = client_.cached_attr(handle->ino);
+    if (!hit || (hit->mode & 06000)) return write_killing_suid(who(caller), std::move(handle), offset, data);
+  }
+  return data_.write(handle->ino, offset, data);
+}
+
+Async<std::uint32_t> Volume::write_killing_suid(meta::Who who, std::shared_ptr<FileHandle> handle, std::uint64_t offset,
+                                                std::span<const std::byte> data) {
+  meta::AttrChange change{.set = 0, .to = {}, .kill_suidgid = true};
+  CO_CHECK(co_await meta::setattr(client_, who, handle->ino, change));
+  auto writing = data_.write(handle->ino, offset, data);
+  co_return co_await std::move(writing).get();
+}
+
+// ---- ranges -----------------------------------------------------------------------------------------------------
+
+Answer<void> Volume::fallocate(Caller, Ino kernel, HandleId, std::uint64_t offset, std::uint64_t length, std::uint32_t mode) {
+  if (auto refused = refuse_change(kernel)) return refused;
+  return fallocate_slow(inside(kernel), offset, length, mode);
+}
+
+Async<void> Volume::fallocate_slow(Ino ino, std::uint64_t offset, std::uint64_t length, std::uint32_t mode) {
+  CO_CHECK(co_await settle(ino));
+  CO_CHECK(co_await meta::fallocate(client_, ino, offset, length, mode));
+  data_.invalidate(ino);
+  page_cache_.forget(ino);
+  co_return Result<void>{};
+}
+
+Answer<std::uint64_t> Volume::lseek(Caller, Ino kernel, HandleId, std::uint64_t offset, std::uint32_t whence) {
+  if (is_internal(kernel)) return posix(EINVAL);
+  if (whence != SEEK_DATA && whence != SEEK_HOLE) return posix(EINVAL);
+  return lseek_slow(inside(kernel), offset, whence);
+}
+
+// A chunk without records is one hole; what follows the last visible piece of a chunk is one too.
+Async<std::uint64_t> Volume::lseek_slow(Ino ino, std::uint64_t offset, std::uint32_t whence) {
+  CO_CHECK(co_await settle(ino));
+  CO_TRY(auto attr, co_await meta::getattr(client_, ino));
+  if (offset >= attr.length) co_return posix(ENXIO);
+  bool want_data = whence == SEEK_DATA;
+  std::uint64_t at = offset;
+  while (at < attr.length) {
+    ChunkIndex index{static_cast<std::uint32_t>(at / kChunkBytes)};
+    std::uint64_t base = index.value * kChunkBytes;
+    CO_TRY(auto slices, co_await meta::read_slices(client_, ino, index));
+    for (auto& piece : chunk::resolve(slices)) {
+      std::uint64_t begin = base + piece.pos, end = begin + piece.len;
+      if (piece.id == SliceId{} || end <= at) continue;
+      if (want_data && begin < attr.length) co_return std::max(at, begin);
+      if (!want_data && begin > at) break;
+      if (!want_data) at = end;
+    }
+    std::uint64_t chunk_end = base + kChunkBytes;
+    if (!want_data && at < chunk_end) co_return std::min(at, attr.length);
+    at = std::max(at, chunk_end);
+  }
+  if (want_data) co_return posix(ENXIO);
+  co_return attr.length;
+}
+
+Answer<std::uint64_t> Volume::copy_range(Caller, Ino in, HandleId, std::uint64_t in_offset, Ino out, HandleId, std::uint64_t out_offset,
+                                         std::uint64_t length) {
+  if (is_internal(in)) return posix(EXDEV);
+  if (auto refused = refuse_change(out)) return refused;
+  return copy_slow(inside(in), in_offset, inside(out), out_offset, length);
+}
+
+Async<std::uint64_t> Volume::copy_slow(Ino in, std::uint64_t in_offset, Ino out, std::uint64_t out_offset, std::uint64_t length) {
+  CO_CHECK(co_await settle(in));
+  CO_CHECK(co_await settle(out));
+  CO_TRY(auto copied, co_await meta::copy_range(client_, in, in_offset, out, out_offset, length));
+  data_.invalidate(out);
+  page_cache_.forget(out);
+  co_return copied.bytes;
+}
+
+// ---- locks ------------------------------------------------------------------------------------------------------
+
+Answer<LockRange> Volume::getlk(Caller, Ino kernel, HandleId, std::uint64_t owner, LockRange range) {
+  if (is_internal(kernel)) return posix(EINVAL);
+  meta::RangeLock want{.type = range.type, .pid = range.pid, .start = range.start, .end = range.end};
+  return [](meta::Client& client, Ino ino, std::uint64_t holder, meta::RangeLock wanted) -> Async<LockRange> {
+    CO_TRY(auto found, co_await meta::get_lock(client, ino, holder, wanted));
+    co_return LockRange{.start = found.start, .end = found.end, .type = found.type, .pid = found.pid};
+  }(client_, inside(kernel), owner, want);
+}
+
+Answer<void> Volume::setlk(Caller, Ino kernel, HandleId, std::uint64_t owner, LockRange range, bool wait) {
+  if (is_internal(kernel)) return posix(EINVAL);
+  if (range.type != kUnlock) open_inodes_.mark_range_locked(inside(kernel));
+  meta::RangeLock want{.type = range.type, .pid = range.pid, .start = range.start, .end = range.end};
+  return meta::set_lock(client_, inside(kernel), owner, want, wait);
+}
+
+Answer<void> Volume::flock(Caller, Ino kernel, HandleId id, std::uint64_t owner, std::uint32_t type, bool wait) {
+  if (is_internal(kernel)) return posix(EINVAL);
+  if (auto handle = files_.find(id)) handle->has_flock = type != kUnlock;
+  return meta::flock(client_, inside(kernel), owner, type, wait);
+}
+
+}  // namespace kiseki::vfs

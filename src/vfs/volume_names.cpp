@@ -1,0 +1,151 @@
+// Names: lookup, and every operation that makes, moves or removes one.
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "vfs/internal_files.hpp"
+#include "vfs/volume.hpp"
+
+namespace kiseki::vfs {
+
+namespace {
+
+std::error_code bad_name(std::string_view name) {
+  if (name.size() > 255) return posix(ENAMETOOLONG);
+  if (name.empty()) return posix(ENOENT);
+  return {};
+}
+
+meta::FileType type_of(std::uint32_t mode) {
+  switch (mode & S_IFMT) {
+    case S_IFDIR: return meta::FileType::directory;
+    case S_IFLNK: return meta::FileType::symlink;
+    case S_IFIFO: return meta::FileType::fifo;
+    case S_IFBLK: return meta::FileType::block_device;
+    case S_IFCHR: return meta::FileType::char_device;
+    case S_IFSOCK: return meta::FileType::socket;
+    default: return meta::FileType::file;
+  }
+}
+
+}  // namespace
+
+Result<EntryReply> Volume::found(Result<meta::InodeEntry> result) const {
+  if (result) return entry_reply(result->ino, result->attr);
+  if (result.error() == posix(ENOENT) && options_.negative_timeout.count() > 0)
+    return EntryReply{.ino = {}, .attr = {}, .entry_valid = options_.negative_timeout, .attr_valid = {}};
+  return result.error();
+}
+
+Answer<EntryReply> Volume::lookup(Caller, Ino parent, std::string_view name) {
+  if (auto bad = bad_name(name)) return bad;
+  if (auto internal = internal_by_name(parent, name)) {
+    if (is_internal(*internal))
+      return Result<EntryReply>(EntryReply{.ino = *internal, .attr = internal_attr(*internal), .entry_valid = options_.entry_timeout,
+                                           .attr_valid = options_.attr_timeout});
+    return lookup_slow(parent, std::string(name));
+  }
+  if (auto hit = client_.cached_lookup(inside(parent), name)) return found(std::move(*hit));
+  return lookup_slow(inside(parent), std::string(name));
+}
+
+Async<EntryReply> Volume::lookup_slow(Ino parent, std::string name) {
+  if (auto internal = internal_by_name(parent, name)) {
+    CO_TRY(auto trash, co_await meta::getattr(client_, *internal));
+    co_return entry_reply(*internal, trash);
+  }
+  if (name == "." || name == "..") {  // asked when a file handle is decoded (NFS export)
+    CO_TRY(auto self, co_await meta::getattr(client_, parent));
+    if (name == ".") co_return entry_reply(parent, self);
+    CO_TRY(auto above, co_await meta::getattr(client_, self.parent));
+    co_return entry_reply(self.parent, above);
+  }
+  auto result = co_await meta::lookup(client_, parent, std::move(name));
+  co_return found(std::move(result));
+}
+
+Answer<EntryReply> Volume::mknod(Caller caller, Ino parent, std::string_view name, std::uint32_t mode, std::uint32_t umask,
+                                 std::uint32_t rdev) {
+  if (auto bad = bad_name(name)) return bad;
+  if (auto refused = refuse_change(parent)) return refused;
+  if (internal_by_name(parent, name)) return posix(EEXIST);
+  meta::NewInode what{.type = type_of(mode), .mode = static_cast<std::uint16_t>(mode & 07777), .umask = umask_of(umask), .rdev = rdev, .target = {}};
+  return make(who(caller), inside(parent), std::string(name), std::move(what));
+}
+
+Answer<EntryReply> Volume::mkdir(Caller caller, Ino parent, std::string_view name, std::uint32_t mode, std::uint32_t umask) {
+  return mknod(caller, parent, name, (mode & 07777) | S_IFDIR, umask, 0);
+}
+
+Answer<EntryReply> Volume::symlink(Caller caller, Ino parent, std::string_view name, std::string_view target) {
+  if (auto bad = bad_name(name)) return bad;
+  if (auto refused = refuse_change(parent)) return refused;
+  if (internal_by_name(parent, name)) return posix(EEXIST);
+  meta::NewInode what{.type = meta::FileType::symlink, .mode = 0777, .umask = 0, .rdev = 0, .target = std::string(target)};
+  return make(who(caller), inside(parent), std::string(name), std::move(what));
+}
+
+Async<EntryReply> Volume::make(meta::Who who, Ino parent, std::string name, meta::NewInode what) {
+  CO_TRY(auto made, co_await meta::make(client_, who, parent, std::move(name), std::move(what)));
+  co_return entry_reply(made.ino, made.attr);
+}
+
+Answer<void> Volume::unlink(Caller caller, Ino parent, std::string_view name) {
+  if (auto bad = bad_name(name)) return bad;
+  if (auto refused = refuse_change(parent)) return refused;
+  if (internal_by_name(parent, name)) return posix(EPERM);
+  return remove(who(caller), inside(parent), std::string(name), false);
+}
+
+Answer<void> Volume::rmdir(Caller caller, Ino parent, std::string_view name) {
+  if (auto bad = bad_name(name)) return bad;
+  if (auto refused = refuse_change(parent)) return refused;
+  if (auto internal = internal_by_name(parent, name)) return posix(is_trash(*internal) ? EPERM : ENOTDIR);
+  return remove(who(caller), inside(parent), std::string(name), true);
+}
+
+Async<void> Volume::remove(meta::Who who, Ino parent, std::string name, bool directory) {
+  if (directory) {
+    CO_TRY(auto gone, co_await meta::rmdir(client_, who, parent, std::move(name)));
+    removed(gone);
+  } else {
+    CO_TRY(auto gone, co_await meta::unlink(client_, who, parent, std::move(name)));
+    removed(gone);
+  }
+  co_return Result<void>{};
+}
+
+void Volume::removed(const meta::Removed& gone) {
+  if (gone.attr.nlink == 0) open_inodes_.mark_unlinked(gone.ino);
+}
+
+Answer<void> Volume::rename(Caller caller, Ino from, std::string_view name, Ino to, std::string_view new_name, std::uint32_t flags) {
+  for (auto text : {name, new_name})
+    if (auto bad = bad_name(text)) return bad;
+  for (auto dir : {from, to})
+    if (auto refused = refuse_change(dir)) return refused;
+  if (internal_by_name(from, name) || internal_by_name(to, new_name)) return posix(EPERM);
+  return rename_slow(who(caller), inside(from), std::string(name), inside(to), std::string(new_name), flags);
+}
+
+Async<void> Volume::rename_slow(meta::Who who, Ino from, std::string name, Ino to, std::string new_name, std::uint32_t flags) {
+  CO_TRY(auto moved, co_await meta::rename(client_, who, from, std::move(name), to, std::move(new_name), flags));
+  if (moved.replaced) removed(*moved.replaced);
+  co_return Result<void>{};
+}
+
+Answer<EntryReply> Volume::link(Caller caller, Ino ino, Ino to, std::string_view new_name) {
+  if (auto bad = bad_name(new_name)) return bad;
+  for (auto touched : {ino, to})
+    if (auto refused = refuse_change(touched)) return refused;
+  if (internal_by_name(to, new_name)) return posix(EEXIST);
+  return link_slow(who(caller), inside(ino), inside(to), std::string(new_name));
+}
+
+Async<EntryReply> Volume::link_slow(meta::Who who, Ino ino, Ino to, std::string new_name) {
+  CO_TRY(auto linked, co_await meta::link(client_, who, ino, to, std::move(new_name)));
+  co_return entry_reply(linked.ino, linked.attr);
+}
+
+}  // namespace kiseki::vfs
