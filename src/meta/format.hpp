@@ -27,7 +27,8 @@ struct Format {
   std::string name, uuid;
   std::string storage = "file";
   std::string storage_class;
-  std::map<std::string, Tier> tiers;  ///< "0".."3"; empty: null or missing, tier 0 has `storage_class`
+  /// "0".."3"; empty: null or missing, then tier 0 has `storage_class`.
+  std::map<std::string, Tier> tiers{{"0", Tier{}}};
   std::string bucket, access_key, secret_key, session_token;
   std::uint32_t block_kib = 4096;
   std::string compression;  ///< none, lz4, zstd or empty
@@ -77,7 +78,7 @@ struct Format {
 bool valid_volume_name(std::string_view name);
 
 /// -1, 0, 1 as version `a` is before, equal to, after `b`: numbers, then pre-release text, where none is the greatest;
-/// text after '+' does not count. nullopt-like 2 when either is no version.
+/// text after '+' does not count. 2 when either is no version.
 int compare_versions(std::string_view a, std::string_view b);
 
 /// AES-128-GCM with the MD5 of the UUID text as key, as secrets are stored: base64(nonce[12] ciphertext tag[16]).
