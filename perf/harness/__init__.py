@@ -1,0 +1,1 @@
+"""The parts of perf/run: what is mounted, what is measured, and how it is told."""

@@ -1,0 +1,153 @@
+"""What is compared: file systems that can be mounted, each on fresh volumes of its own."""
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+
+from . import measure
+
+
+class MountFailed(Exception):
+    pass
+
+
+def parse(text):
+    """NAME=cli:BINARY (JuiceFS's command line) or NAME=null:BINARY (BINARY MOUNTPOINT [OPTIONS], in the foreground)."""
+    name, _, rest = text.partition("=")
+    kind, _, path = rest.partition(":")
+    if not name or kind not in KINDS or not path:
+        raise ValueError(f"--subject {text}: wanted NAME=cli:BINARY or NAME=null:BINARY")
+    binary = shutil.which(path)
+    if binary is None:
+        raise ValueError(f"--subject {text}: {path} is not an executable")
+    return KINDS[kind](name, os.path.realpath(binary))
+
+
+class Subject:
+    is_null = False
+
+    def __init__(self, name, binary):
+        self.name, self.binary, self.flags, self.format_flags = name, binary, [], []
+        self.mounted = False
+
+    def begin(self, work, group):
+        """A new empty volume below `work`, for one group of rows."""
+        self.root = os.path.join(work, f"{self.name}-{group}")
+        self.mountpoint = os.path.join(self.root, "mnt")
+        self.mark = f"{os.getpid()}-{self.name}-{group}"
+        os.makedirs(self.mountpoint)
+
+    def end(self):
+        """Removes the volume."""
+        self.unmount()
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def environment(self):
+        return {**os.environ, measure.MARK: self.mark}
+
+    def pids(self):
+        return measure.processes(self.mark, self.binary, self.mountpoint)
+
+    def wait_mounted(self, seconds=30):
+        deadline = time.monotonic() + seconds
+        while not os.path.ismount(self.mountpoint):
+            if time.monotonic() > deadline:
+                raise MountFailed(f"{self.name}: {self.mountpoint} is not mounted after {seconds} s")
+            time.sleep(0.002)
+        os.statvfs(self.mountpoint)
+
+    def wait_gone(self, seconds=30):
+        deadline = time.monotonic() + seconds
+        while self.pids() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        for pid in self.pids():  # only processes of this mount, each by its number
+            os.kill(pid, signal.SIGKILL)
+
+    def mount(self, zero_timeouts=False):
+        """Mounts and answers the seconds until the first statfs was answered."""
+        began = time.monotonic()
+        self.start(zero_timeouts)
+        self.wait_mounted()
+        self.mounted = True
+        return time.monotonic() - began
+
+    def unmount(self):
+        if not self.mounted:
+            return
+        for attempt in range(50):
+            if subprocess.run(["umount", self.mountpoint], capture_output=True).returncode == 0:
+                break
+            time.sleep(0.1)
+        else:
+            subprocess.run(["umount", "-l", self.mountpoint], capture_output=True)
+        self.mounted = False
+        self.wait_gone()
+
+    def remount(self, cold=False, zero_timeouts=False):
+        self.unmount()
+        if cold:
+            self.clear_cache()
+        return self.mount(zero_timeouts)
+
+    def clear_cache(self):
+        pass
+
+
+class CommandLine(Subject):
+    """Kiseki, JuiceFS, or whatever takes the same verbs and flags. SQLite, objects and cache lie below the root."""
+
+    def begin(self, work, group):
+        super().begin(work, group)
+        self.meta = f"sqlite3://{self.root}/meta.db"
+        self.cache = os.path.join(self.root, "cache")
+        self.run("format", self.meta, "perf", "--storage", "file", "--bucket", f"{self.root}/objects/",
+                 "--trash-days", "0", *self.format_flags)
+
+    def run(self, *arguments):
+        done = subprocess.run(["nice", "-n", "-19", self.binary, *arguments] if os.geteuid() == 0
+                              else [self.binary, *arguments], env=self.environment(), stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=60)
+        if done.returncode != 0:
+            raise MountFailed(f"{self.name}: {shlex.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+
+    def start(self, zero_timeouts):
+        zero = ["--attr-cache", "0", "--entry-cache", "0", "--dir-entry-cache", "0"] if zero_timeouts else []
+        self.run("mount", self.meta, self.mountpoint, "-d", "--no-usage-report", "--backup-meta", "0",
+                 "--log", f"{self.root}/log", "--cache-dir", self.cache, "--cache-size", "8192", *zero, *self.flags)
+
+    def clear_cache(self):
+        shutil.rmtree(self.cache, ignore_errors=True)
+
+
+class Null(Subject):
+    """A file system that keeps nothing: what the kernel and the protocol cost. Rows that need memory are left out."""
+    is_null = True
+    process = None
+
+    def start(self, zero_timeouts):
+        zero = ["attr=0", "entry=0"] if zero_timeouts else []
+        nice = ["nice", "-n", "-19"] if os.geteuid() == 0 else []
+        with open(f"{self.root}/log", "ab") as log:
+            self.process = subprocess.Popen([*nice, self.binary, self.mountpoint, *zero, *self.flags],
+                                            env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def wait_mounted(self, seconds=30):
+        deadline = time.monotonic() + seconds
+        while not os.path.ismount(self.mountpoint):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                with open(f"{self.root}/log") as log:
+                    raise MountFailed(f"{self.name}: {self.binary} did not mount: {log.read()}")
+            time.sleep(0.002)
+        os.statvfs(self.mountpoint)
+
+    def wait_gone(self, seconds=30):
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+KINDS = {"cli": CommandLine, "null": Null}
