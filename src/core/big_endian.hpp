@@ -77,7 +77,7 @@ class BigEndianReader {
  private:
   std::uint64_t get(std::size_t width) {
     std::uint64_t v = 0;
-    for (unsigned char c : bytes(width)) v = v << 8 | c;
+    for (char c : bytes(width)) v = v << 8 | static_cast<unsigned char>(c);
     return v;
   }
   std::string_view in_;

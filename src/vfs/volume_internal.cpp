@@ -32,7 +32,12 @@ std::optional<Ino> Volume::internal_by_name(Ino parent, std::string_view name) c
 
 Attr Volume::internal_attr(Ino ino) const {
   std::uint16_t mode = ino == kControlIno ? 0666 : ino == kStatsIno ? 0444 : 0400;
-  Attr attr{.type = meta::FileType::file, .mode = mode, .uid = ::getuid(), .gid = ::getgid(), .nlink = 1, .parent = kRootIno};
+  Attr attr;
+  attr.mode = mode;
+  attr.uid = ::getuid();
+  attr.gid = ::getgid();
+  attr.nlink = 1;
+  attr.parent = kRootIno;
   attr.atime = attr.mtime = attr.ctime = mounted_;
   if (ino == kConfigIno && options_.config_text) attr.length = options_.config_text().size();
   return attr;
