@@ -3,8 +3,8 @@
 #include <boost/json.hpp>
 #include <cstring>
 
-#include "chunk/block.hpp"
-#include "chunk/interval_view.hpp"
+#include "chunk/block_key.hpp"
+#include "chunk/chunk_view.hpp"
 #include "core/big_endian.hpp"
 #include "meta/client.hpp"
 #include "meta/ops.hpp"
@@ -30,18 +30,21 @@ std::string control_data(std::string_view text) {
 
 namespace {
 
-// Where the bytes of one chunk lie: what the view shows, cut into blocks.
+void add_hole(json::array& out, ChunkIndex index, std::uint32_t len) {
+  out.push_back({{"ChunkIndex", index.value}, {"Key", ""}, {"Size", 0}, {"Off", 0}, {"Len", len}});
+}
+
+// Where the bytes of one chunk lie: what its list shows, cut into blocks; a gap before a piece is a row without a key.
 void add_objects(json::array& out, const meta::Format& format, ChunkIndex index, const Slices& slices) {
-  for (const Slice& piece : chunk::resolve(slices)) {
-    if (piece.id == SliceId{}) {
-      out.push_back({{"ChunkIndex", index.value}, {"Key", ""}, {"Size", 0}, {"Off", 0}, {"Len", piece.len}});
-      continue;
-    }
-    auto block = static_cast<std::uint32_t>(format.block_bytes());
+  chunk::BlockLayout layout{.block_bytes = static_cast<std::uint32_t>(format.block_bytes()), .hash_prefix = format.hash_prefix};
+  std::uint32_t at = 0;
+  for (const Slice& piece : chunk::ChunkView::of(slices).pieces()) {
+    if (piece.pos > at) add_hole(out, index, piece.pos - at);
+    at = piece.pos + piece.len;
     for (std::uint32_t off = piece.off, end = piece.off + piece.len; off < end;) {
-      std::uint32_t number = off / block, begin = number * block;
-      std::uint32_t size = std::min(block, piece.size - begin), until = std::min(end, begin + size);
-      auto key = chunk::block_key(piece.id, number, size, format.hash_prefix);
+      std::uint32_t number = off / layout.block_bytes, begin = number * layout.block_bytes;
+      std::uint32_t size = layout.length_of(piece.size, number), until = std::min(end, begin + size);
+      auto key = chunk::block_key(layout, {piece.id, number}, size);
       out.push_back({{"ChunkIndex", index.value}, {"Key", format.name + "/" + key}, {"Size", size}, {"Off", off - begin}, {"Len", until - off}});
       off = until;
     }

@@ -4,7 +4,7 @@
 
 #include <cerrno>
 
-#include "chunk/interval_view.hpp"
+#include "chunk/chunk_view.hpp"
 #include "vfs/internal_files.hpp"
 #include "vfs/volume.hpp"
 
@@ -12,7 +12,7 @@ namespace kiseki::vfs {
 
 namespace {
 
-constexpr std::uint32_t kRead = 0, kUnlock = 2;  // F_RDLCK, F_UNLCK as the kernel passes them
+constexpr std::uint32_t kUnlock = 2;  // F_UNLCK as the kernel passes it
 
 bool writes(std::uint32_t flags) { return (flags & O_ACCMODE) != O_RDONLY; }
 
@@ -247,9 +247,10 @@ Async<std::uint64_t> Volume::lseek_slow(Ino ino, std::uint64_t offset, std::uint
     ChunkIndex index{static_cast<std::uint32_t>(at / kChunkBytes)};
     std::uint64_t base = index.value * kChunkBytes;
     CO_TRY(auto slices, co_await meta::read_slices(client_, ino, index));
-    for (auto& piece : chunk::resolve(slices)) {
+    auto view = chunk::ChunkView::of(slices);
+    for (auto& piece : view.pieces()) {
       std::uint64_t begin = base + piece.pos, end = begin + piece.len;
-      if (piece.id == SliceId{} || end <= at) continue;
+      if (end <= at) continue;
       if (want_data && begin < attr.length) co_return std::max(at, begin);
       if (!want_data && begin > at) break;
       if (!want_data) at = end;

@@ -1,0 +1,92 @@
+#include "vfs/handles.hpp"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+namespace kiseki::vfs {
+namespace {
+
+TEST(HandleTable, FindsWhatWasAddedUntilItIsRemoved) {
+  HandleTable<int> table;
+  auto id = table.add(std::make_shared<int>(7));
+  auto other = table.add(std::make_shared<int>(8));
+  EXPECT_NE(id, other);
+  ASSERT_TRUE(table.find(id));
+  EXPECT_EQ(*table.find(id), 7);
+  EXPECT_EQ(table.size(), 2u);
+  EXPECT_EQ(*table.remove(id), 7);
+  EXPECT_FALSE(table.find(id));
+  EXPECT_FALSE(table.remove(id));
+  EXPECT_EQ(*table.find(other), 8);
+}
+
+TEST(HandleTable, NumbersAreNeverReused) {
+  HandleTable<int> table;
+  auto first = table.add(std::make_shared<int>(1));
+  table.remove(first);
+  EXPECT_NE(table.add(std::make_shared<int>(2)), first);
+  EXPECT_FALSE(table.find(first));
+}
+
+TEST(OpenTable, TheLastCloseOfANamelessInodeIsTold) {
+  OpenTable table;
+  Ino ino{42};
+  table.add(ino);
+  table.add(ino);
+  EXPECT_TRUE(table.contains(ino));
+  table.mark_unlinked(ino);
+  EXPECT_EQ(table.unlinked(), std::vector<Ino>{ino});
+  EXPECT_FALSE(table.remove(ino)) << "one open is left";
+  EXPECT_TRUE(table.remove(ino));
+  EXPECT_FALSE(table.contains(ino));
+}
+
+TEST(OpenTable, AnInodeThatKeepsItsNameNeedsNothingAtTheLastClose) {
+  OpenTable table;
+  table.add(Ino{1});
+  EXPECT_FALSE(table.remove(Ino{1}));
+  EXPECT_FALSE(table.remove(Ino{1})) << "a close too many is harmless";
+}
+
+TEST(OpenTable, UnlinkingWhatIsNotOpenLeavesNoTrace) {
+  OpenTable table;
+  table.mark_unlinked(Ino{5});
+  table.add(Ino{5});
+  EXPECT_FALSE(table.remove(Ino{5}));
+}
+
+TEST(OpenTable, CountsAcrossThreads) {
+  OpenTable table;
+  auto work = [&] {
+    for (std::uint64_t i = 0; i < 10'000; ++i) {
+      table.add(Ino{i % 64});
+      table.remove(Ino{i % 64});
+    }
+  };
+  std::thread a(work), b(work);
+  a.join();
+  b.join();
+  for (std::uint64_t i = 0; i < 64; ++i) EXPECT_FALSE(table.contains(Ino{i}));
+}
+
+meta::Attr version(std::int64_t sec, std::uint64_t length) {
+  meta::Attr attr;
+  attr.mtime.sec = sec;
+  attr.length = length;
+  return attr;
+}
+
+TEST(PageCacheVersions, KeepsTheCacheOnlyForTheVersionLastOpened) {
+  PageCacheVersions versions;
+  EXPECT_FALSE(versions.still_current(Ino{9}, version(1, 10))) << "never opened before";
+  EXPECT_TRUE(versions.still_current(Ino{9}, version(1, 10)));
+  EXPECT_FALSE(versions.still_current(Ino{9}, version(2, 10))) << "modified";
+  EXPECT_FALSE(versions.still_current(Ino{9}, version(2, 11))) << "grown";
+  EXPECT_TRUE(versions.still_current(Ino{9}, version(2, 11)));
+  versions.forget(Ino{9});
+  EXPECT_FALSE(versions.still_current(Ino{9}, version(2, 11))) << "written by us";
+}
+
+}  // namespace
+}  // namespace kiseki::vfs

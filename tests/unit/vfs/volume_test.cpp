@@ -1,0 +1,361 @@
+#include "vfs/volume.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/fs.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/this_coro.hpp>
+#include <boost/json.hpp>
+#include <cstring>
+#include <map>
+
+#include "core/big_endian.hpp"
+#include "meta/memory/engine.hpp"
+#include "meta/volume_format.hpp"
+#include "support/run.hpp"
+#include "vfs/internal_files.hpp"
+
+namespace kiseki::vfs {
+
+struct ReadStream {};
+namespace {
+
+/// Contents as plain strings that are "committed" at flush; enough to see what the volume asks for.
+class PlainData final : public FileData {
+ public:
+  explicit PlainData(meta::Client& client) : client_(client) {}
+  Answer<std::uint32_t> write(Ino ino, std::uint64_t offset, std::span<const std::byte> data) override {
+    auto& text = files[ino];
+    if (text.size() < offset + data.size()) text.resize(offset + data.size());
+    std::memcpy(text.data() + offset, data.data(), data.size());
+    unflushed[ino] = std::max<std::uint64_t>(unflushed[ino], offset + data.size());
+    return Result<std::uint32_t>(static_cast<std::uint32_t>(data.size()));
+  }
+  Answer<void> flush(Ino ino) override {
+    if (!unflushed.contains(ino)) return Result<void>{};
+    return commit(ino);
+  }
+  std::optional<std::uint64_t> pending_length(Ino ino) const override {
+    auto it = unflushed.find(ino);
+    return it == unflushed.end() ? std::nullopt : std::optional(it->second);
+  }
+  bool dirty(Ino ino) const override { return unflushed.contains(ino); }
+  std::optional<Timestamp> pending_mtime(Ino) const override { return std::nullopt; }
+  ReadStreamPtr open_stream(Ino) override { return nullptr; }
+  Answer<ReadReply> read(ReadStream&, Ino ino, std::uint64_t offset, std::uint32_t size, std::uint64_t length) override {
+    auto owner = std::make_shared<std::string>(files[ino]);
+    owner->resize(length);
+    auto end = std::min<std::uint64_t>(offset + size, length);
+    ReadReply reply;
+    if (offset < end) reply.pieces.push_back({owner->data() + offset, end - offset});
+    reply.owner = owner;
+    return Result<ReadReply>(std::move(reply));
+  }
+  void invalidate(Ino ino) override { ++invalidated[ino]; }
+  Async<void> compact(Ino, ChunkIndex) override { co_return Result<void>{}; }
+  Async<void> close() override { co_return Result<void>{}; }
+
+  std::map<Ino, std::string> files;
+  std::map<Ino, std::uint64_t> unflushed;
+  std::map<Ino, int> invalidated;
+
+ private:
+  Async<void> commit(Ino ino) {
+    auto length = static_cast<std::uint32_t>(unflushed[ino]);
+    CO_TRY(auto id, co_await client_.new_slice_id());
+    Slice slice{.pos = 0, .id = id, .size = length, .off = 0, .len = length};
+    CO_CHECK(co_await meta::write_slice(client_, ino, ChunkIndex{0}, slice, client_.clock().now()));
+    unflushed.erase(ino);
+    co_return Result<void>{};
+  }
+  meta::Client& client_;
+};
+
+constexpr Caller kRoot{.uid = 0, .gid = 0, .pid = 1};
+
+struct Mounted {
+  std::shared_ptr<ManualClock> clock = std::make_shared<ManualClock>();
+  meta::Format format;
+  std::unique_ptr<meta::Client> client;
+  std::unique_ptr<PlainData> data;
+  std::unique_ptr<Volume> volume;
+};
+
+/// Runs `body` over a fresh volume in memory, and unmounts it.
+template <class F>
+void with_volume(F body, VolumeOptions options = {}, std::int64_t trash_days = 0) {
+  test::run([&]() -> asio::awaitable<void> {
+    Mounted m;
+    m.format.name = "test";
+    m.format.uuid = "00000000-1111-2222-3333-444444444444";
+    m.format.trash_days = trash_days;
+    m.format.enable_acl = true;
+    auto engine = std::make_shared<meta::MemoryEngine>();
+    auto formatted = co_await meta::init_volume(*engine, m.format, *m.clock);
+    CO_ASSERT_TRUE(formatted.has_value());
+    m.client = std::make_unique<meta::Client>(engine, m.format, m.clock, meta::ClientOptions{});
+    m.client->set_session(SessionId{1});
+    m.data = std::make_unique<PlainData>(*m.client);
+    auto home = co_await asio::this_coro::executor;
+    m.volume = std::make_unique<Volume>(*m.client, *m.data, home, options);
+    co_await body(m);
+    co_await m.volume->destroyed();
+  });
+}
+
+template <class T>
+Async<T> ask(Answer<T> answer) {
+  return std::move(answer).get();
+}
+
+std::span<const std::byte> bytes(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
+
+std::string text_of(const ReadReply& reply) {
+  std::string out;
+  for (auto& piece : reply.pieces) out.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
+  return out;
+}
+
+Async<std::vector<std::string>> names_in(Volume& volume, Ino dir, std::size_t at_a_time = 1000) {
+  CO_TRY(auto opened, co_await ask(volume.opendir(kRoot, dir, 0)));
+  std::vector<std::string> names;
+  std::uint64_t cookie = 0;
+  for (bool more = true; more;) {
+    more = false;
+    std::size_t taken = 0;
+    DirSink sink = [&](const DirEntry& entry) {
+      if (taken == at_a_time) return false;
+      names.emplace_back(entry.name);
+      cookie = entry.cookie;
+      ++taken;
+      return more = true;
+    };
+    CO_CHECK(co_await ask(volume.readdir(kRoot, dir, opened.handle, cookie, true, sink)));
+  }
+  (void)co_await ask(volume.releasedir(kRoot, dir, opened.handle));
+  co_return names;
+}
+
+TEST(Volume, WhatWasMadeIsFoundAndWhatWasRemovedIsNot) {
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    auto made = co_await ask(m.volume->mkdir(kRoot, kRootIno, "d", 0755, 022));
+    CO_ASSERT_OK(made);
+    auto found = co_await ask(m.volume->lookup(kRoot, kRootIno, "d"));
+    CO_ASSERT_OK(found);
+    EXPECT_EQ(found->ino, made->ino);
+    EXPECT_EQ(found->attr.mode, 0755);
+    CO_ASSERT_OK(co_await ask(m.volume->rmdir(kRoot, kRootIno, "d")));
+    EXPECT_EQ((co_await ask(m.volume->lookup(kRoot, kRootIno, "d"))).error(), posix(ENOENT));
+  });
+}
+
+TEST(Volume, AKnownNameIsAnsweredWithoutACoroutine) {
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    auto made = co_await ask(m.volume->mkdir(kRoot, kRootIno, "d", 0755, 0));
+    CO_ASSERT_OK(made);
+    EXPECT_TRUE(m.volume->lookup(kRoot, kRootIno, "d").ready());
+    EXPECT_TRUE(m.volume->getattr(kRoot, made->ino, std::nullopt).ready());
+  });
+}
+
+TEST(Volume, WrittenBytesAreReadAndCountInTheLengthBeforeTheyAreCommitted) {
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    auto made = co_await ask(m.volume->create(kRoot, kRootIno, "f", 0644, 0, O_RDWR));
+    CO_ASSERT_OK(made);
+    auto ino = made->entry.ino;
+    auto wrote = co_await ask(m.volume->write(kRoot, ino, made->open.handle, 3, bytes("hello"), O_RDWR, false, false));
+    CO_ASSERT_OK(wrote);
+    auto attr = co_await ask(m.volume->getattr(kRoot, ino, std::nullopt));
+    CO_ASSERT_OK(attr);
+    EXPECT_EQ(attr->attr.length, 8u);
+    auto read = co_await ask(m.volume->read(kRoot, ino, made->open.handle, 0, 100, O_RDWR));
+    CO_ASSERT_OK(read);
+    EXPECT_EQ(text_of(*read), std::string("\0\0\0hello", 8));
+    CO_ASSERT_OK(co_await ask(m.volume->flush(kRoot, ino, made->open.handle, 0)));
+    EXPECT_FALSE(m.data->dirty(ino));
+    CO_ASSERT_OK(co_await ask(m.volume->release(kRoot, ino, made->open.handle, 0, false)));
+    EXPECT_EQ((co_await ask(m.volume->getattr(kRoot, ino, std::nullopt)))->attr.length, 8u);
+  });
+}
+
+TEST(Volume, AnUnlinkedFileLivesUntilItsLastClose) {
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    auto made = co_await ask(m.volume->create(kRoot, kRootIno, "f", 0644, 0, O_RDWR));
+    CO_ASSERT_OK(made);
+    auto ino = made->entry.ino;
+    CO_ASSERT_OK(co_await ask(m.volume->unlink(kRoot, kRootIno, "f")));
+    auto attr = co_await ask(m.volume->getattr(kRoot, ino, std::nullopt));
+    CO_ASSERT_OK(attr);
+    EXPECT_EQ(attr->attr.nlink, 0u);
+    auto held = co_await m.client->engine().scan_locks(SessionId{1});
+    CO_ASSERT_OK(held);
+    EXPECT_EQ(held->sustained, std::vector<Ino>{ino});
+    CO_ASSERT_OK(co_await ask(m.volume->release(kRoot, ino, made->open.handle, 0, false)));
+    co_await m.volume->destroyed();
+    EXPECT_TRUE((co_await m.client->engine().scan_locks(SessionId{1}))->sustained.empty());
+    EXPECT_EQ((co_await meta::getattr(*m.client, ino)).error(), posix(ENOENT));
+  });
+}
+
+TEST(Volume, TruncateFlushesFirstAndTellsTheReader) {
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    auto made = co_await ask(m.volume->create(kRoot, kRootIno, "f", 0644, 0, O_RDWR));
+    CO_ASSERT_OK(made);
+    auto ino = made->entry.ino;
+    (void)co_await ask(m.volume->write(kRoot, ino, made->open.handle, 0, bytes("0123456789"), O_RDWR, false, false));
+    SetAttr shorter{.set = meta::kLength};
+    shorter.to.length = 4;
+    auto after = co_await ask(m.volume->setattr(kRoot, ino, shorter));
+    CO_ASSERT_OK(after);
+    EXPECT_EQ(after->attr.length, 4u);
+    EXPECT_EQ(m.data->invalidated[ino], 1);
+    CO_ASSERT_OK(co_await ask(m.volume->release(kRoot, ino, made->open.handle, 0, false)));
+  });
+}
+
+TEST(Volume, ListingGivesEveryNameOnceInAnyPortions) {
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    std::set<std::string> want{".", ".."};
+    auto dir = co_await ask(m.volume->mkdir(kRoot, kRootIno, "d", 0755, 0));
+    CO_ASSERT_OK(dir);
+    for (int i = 0; i < 25; ++i) {
+      auto name = "file" + std::to_string(i);
+      want.insert(name);
+      CO_ASSERT_OK(co_await ask(m.volume->mknod(kRoot, dir->ino, name, S_IFREG | 0644, 0, 0)));
+    }
+    for (std::size_t portion : {1, 2, 7, 1000}) {
+      auto names = co_await names_in(*m.volume, dir->ino, portion);
+      CO_ASSERT_OK(names);
+      EXPECT_EQ(names->size(), want.size()) << portion;
+      EXPECT_EQ(std::set<std::string>(names->begin(), names->end()), want) << portion;
+    }
+  });
+}
+
+TEST(Volume, TheRootListsInternalFilesUnlessHidden) {
+  with_volume(
+      [](Mounted& m) -> asio::awaitable<void> {
+        auto names = co_await names_in(*m.volume, kRootIno);
+        CO_ASSERT_OK(names);
+        EXPECT_EQ(*names, (std::vector<std::string>{".", "..", ".config", ".stats", ".trash"}));
+      },
+      {}, 1);
+  with_volume(
+      [](Mounted& m) -> asio::awaitable<void> {
+        auto names = co_await names_in(*m.volume, kRootIno);
+        CO_ASSERT_OK(names);
+        EXPECT_EQ(*names, (std::vector<std::string>{".", ".."}));
+        EXPECT_TRUE((co_await ask(m.volume->lookup(kRoot, kRootIno, ".stats"))).has_value()) << "hidden, not gone";
+      },
+      {.hide_internal = true}, 1);
+}
+
+TEST(Volume, InternalFilesReadAndRefuseChanges) {
+  with_volume(
+      [](Mounted& m) -> asio::awaitable<void> {
+        auto found = co_await ask(m.volume->lookup(kRoot, kRootIno, ".stats"));
+        CO_ASSERT_OK(found);
+        EXPECT_EQ(found->ino, kStatsIno);
+        auto opened = co_await ask(m.volume->open(kRoot, kStatsIno, O_RDONLY, false));
+        CO_ASSERT_OK(opened);
+        auto read = co_await ask(m.volume->read(kRoot, kStatsIno, opened->handle, 0, 100, 0));
+        CO_ASSERT_OK(read);
+        EXPECT_EQ(text_of(*read), "juicefs_uptime 1\n");
+        EXPECT_EQ((co_await ask(m.volume->open(kRoot, kStatsIno, O_RDWR, false))).error(), posix(EACCES));
+        EXPECT_EQ((co_await ask(m.volume->unlink(kRoot, kRootIno, ".stats"))).error(), posix(EPERM));
+        EXPECT_EQ((co_await ask(m.volume->mkdir(kRoot, kRootIno, ".config", 0755, 0))).error(), posix(EEXIST));
+      },
+      {.stats_text = [] { return std::string("juicefs_uptime 1\n"); }});
+}
+
+std::string control_request(std::uint32_t op, std::string_view body) {
+  std::string out;
+  BigEndianWriter(out).u32(op).u32(static_cast<std::uint32_t>(body.size())).bytes(body);
+  return out;
+}
+
+TEST(Volume, ControlAnswersInfoAndRefusesWhatItDoesNotKnow) {
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    auto dir = co_await ask(m.volume->mkdir(kRoot, kRootIno, "d", 0755, 0));
+    CO_ASSERT_OK(dir);
+    std::string body;
+    BigEndianWriter(body).u64(dir->ino.value).u8(1).u8(0).u8(1);
+    auto request = control_request(1005, body);
+    auto opened = co_await ask(m.volume->open(kRoot, kControlIno, O_RDWR, false));
+    CO_ASSERT_OK(opened);
+    CO_ASSERT_OK(co_await ask(m.volume->write(kRoot, kControlIno, opened->handle, 0, bytes(request), 0, false, false)));
+    auto read = co_await ask(m.volume->read(kRoot, kControlIno, opened->handle, request.size(), 65536, 0));
+    CO_ASSERT_OK(read);
+    auto reply = text_of(*read);
+    CO_ASSERT_TRUE(reply.size() > 5 && reply[0] == '\xff');
+    auto info = boost::json::parse(reply.substr(5)).as_object();
+    EXPECT_EQ(info.at("Failed"), false);
+    EXPECT_EQ(info.at("Summary").at("Dirs"), 1);
+    EXPECT_EQ(info.at("Paths").at(0), "/d");
+
+    auto unknown = control_request(4711, "");
+    auto second = co_await ask(m.volume->open(kRoot, kControlIno, O_RDWR, false));
+    (void)co_await ask(m.volume->write(kRoot, kControlIno, second->handle, 0, bytes(unknown), 0, false, false));
+    auto refused = co_await ask(m.volume->read(kRoot, kControlIno, second->handle, unknown.size(), 100, 0));
+    CO_ASSERT_OK(refused);
+    EXPECT_EQ(text_of(*refused), std::string(1, static_cast<char>(EINVAL)));
+  });
+}
+
+TEST(Volume, ReadOnlyRefusesEveryChange) {
+  with_volume(
+      [](Mounted& m) -> asio::awaitable<void> {
+        EXPECT_EQ((co_await ask(m.volume->mkdir(kRoot, kRootIno, "d", 0755, 0))).error(), posix(EROFS));
+        EXPECT_EQ((co_await ask(m.volume->unlink(kRoot, kRootIno, "d"))).error(), posix(EROFS));
+        EXPECT_EQ((co_await ask(m.volume->setattr(kRoot, kRootIno, SetAttr{.set = meta::kMode}))).error(), posix(EROFS));
+        EXPECT_EQ((co_await ask(m.volume->access(kRoot, kRootIno, W_OK))).error(), posix(EROFS));
+        EXPECT_TRUE((co_await ask(m.volume->getattr(kRoot, kRootIno, std::nullopt))).has_value());
+      },
+      {.read_only = true});
+}
+
+TEST(Volume, ChattrFlagsStopWriters) {
+  with_volume(
+      [](Mounted& m) -> asio::awaitable<void> {
+        auto made = co_await ask(m.volume->mknod(kRoot, kRootIno, "f", S_IFREG | 0644, 0, 0));
+        CO_ASSERT_OK(made);
+        std::uint32_t flags = FS_IMMUTABLE_FL;
+        auto in = std::as_bytes(std::span(&flags, 1));
+        CO_ASSERT_OK(co_await ask(m.volume->ioctl(kRoot, made->ino, {}, 0x40086602, in, 0)));
+        auto got = co_await ask(m.volume->ioctl(kRoot, made->ino, {}, 0x80086601, {}, 8));
+        CO_ASSERT_OK(got);
+        EXPECT_EQ(got->out[0], static_cast<std::byte>(FS_IMMUTABLE_FL));
+        EXPECT_EQ((co_await ask(m.volume->open(kRoot, made->ino, O_WRONLY, false))).error(), posix(EPERM));
+        EXPECT_TRUE((co_await ask(m.volume->open(kRoot, made->ino, O_RDONLY, false))).has_value());
+        Caller user{.uid = 1000, .gid = 1000, .pid = 1};
+        EXPECT_EQ((co_await ask(m.volume->ioctl(user, made->ino, {}, 0x40086602, in, 0))).error(), posix(EPERM));
+      },
+      {.ioctl = true});
+}
+
+TEST(Volume, SquashedRootOwnsWhatItMakesAsSomebodyElse) {
+  with_volume(
+      [](Mounted& m) -> asio::awaitable<void> {
+        auto made = co_await ask(m.volume->mkdir(kRoot, kRootIno, "d", 0755, 0));
+        CO_ASSERT_OK(made);
+        EXPECT_EQ(made->attr.uid, 65534u);
+        EXPECT_EQ(made->attr.gid, 65533u);
+      },
+      {.root_squash = Caller{.uid = 65534, .gid = 65533, .pid = 0}});
+}
+
+TEST(Volume, NamesTooLongAreRefusedBeforeAnyRecordIsRead) {
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    std::string name(256, 'x');
+    auto answer = m.volume->lookup(kRoot, kRootIno, name);
+    CO_ASSERT_TRUE(answer.ready());
+    EXPECT_EQ(answer.now().error(), posix(ENAMETOOLONG));
+    EXPECT_EQ((co_await ask(m.volume->mkdir(kRoot, kRootIno, name, 0755, 0))).error(), posix(ENAMETOOLONG));
+  });
+}
+
+}  // namespace
+void ReadStreamDeleter::operator()(ReadStream* stream) const { delete stream; }
+}  // namespace kiseki::vfs
