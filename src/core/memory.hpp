@@ -64,11 +64,13 @@ class BufferArena {
   /// How tight memory is, 0 (free) .. 1 (at the limit, counting reclaimable caches as used).
   double pressure() const noexcept;
   std::size_t waiting() const noexcept;  ///< coroutines in `allocate`
+  std::size_t reserved_bytes() const noexcept;  ///< free but kept for reuse; used + reserved never pass the limit
+  void trim();                                  ///< gives that reserve back to the kernel: for idle times
 
  private:
   friend class Buffer;
   struct State;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace kiseki

@@ -11,6 +11,10 @@
 
 namespace kiseki {
 
+namespace detail {
+struct PoolNode;
+}
+
 /// Threads for work that blocks (SQLite, pread on a cache disk, compression of whole blocks). Bounded; thread-safe.
 class BlockingPool {
  public:
@@ -18,6 +22,7 @@ class BlockingPool {
   ~BlockingPool();  ///< finishes queued work, joins
   BlockingPool(const BlockingPool&) = delete;
   void submit(std::function<void()> job);  ///< runs on a pool thread; must not throw
+  void submit(detail::PoolNode& node);     ///< the same without an allocation: the caller keeps `node` until it ran
   const std::string& name() const;
 
  private:
