@@ -33,6 +33,13 @@ inline bool same_fields(const Attr& a, const Attr& b, std::uint32_t fields) {
   return same;
 }
 
+/// Copies the fields named.
+inline void set_fields(Attr& to, const Attr& from, std::uint32_t fields) {
+  for_each_attr_field([&](std::uint32_t bit, auto member) {
+    if ((fields & bit) != 0) to.*member = from.*member;
+  });
+}
+
 /// Space an inode counts for in directory statistics: files by their length, anything else one page.
 inline std::int64_t stat_space(const Attr& attr) { return attr.is_file() ? used_space(attr.length) : 4096; }
 

@@ -8,6 +8,12 @@
 /// What single checks and writes mean to the value of a record: the same words for every engine that computes them here.
 namespace kiseki::meta {
 
+inline void patch(Attr& attr, const PatchAttr& change) {
+  set_fields(attr, change.to, change.set);
+  attr.nlink = static_cast<std::uint32_t>(static_cast<std::int64_t>(attr.nlink) + change.add_nlink);
+  if (change.grow_length) attr.length = std::max(attr.length, change.to.length);
+}
+
 inline DirStat sum(DirStat a, DirStat b) { return {a.length + b.length, a.space + b.space, a.inodes + b.inodes}; }
 
 inline bool begins_with(const Slices& list, const Slices& prefix) {

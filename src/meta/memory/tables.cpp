@@ -158,7 +158,7 @@ class Tables::Changes {
     auto at = t_.attrs_.find(w.ino);
     if (at == t_.attrs_.end()) return false;
     Attr attr = at->second;
-    apply_patch(attr, w);
+    patch(attr, w);
     return put(t_.attrs_, w.ino, attr), true;
   }
   bool one(const EraseAttr& w) { return erase(t_.attrs_, w.ino), true; }
