@@ -1,0 +1,54 @@
+#include "object/open_store.hpp"
+
+#include "object/file_store.hpp"
+#include "object/limited_store.hpp"
+#include "object/memory_store.hpp"
+#include "object/prefixed_store.hpp"
+#include "object/sharded_store.hpp"
+
+namespace kiseki::object {
+
+namespace {
+
+constexpr unsigned kMaxShards = 256;
+constexpr unsigned kFileThreads = 4;
+
+OpenedStore failure(std::string why) { return {nullptr, std::move(why)}; }
+
+OpenedStore open_bucket(const std::string& storage, const std::string& bucket, Runtime& runtime) {
+  if (storage == "mem") return {std::make_shared<MemoryStore>(), ""};
+  if (storage != "file")
+    return failure("storage \"" + storage + "\" is not supported by this version; supported are: file (a directory), mem (for tests)");
+  if (!bucket.starts_with('/')) return failure("bucket \"" + bucket + "\": storage file needs an absolute path");
+  return {std::make_shared<FileStore>(bucket, runtime.pool("object-file", kFileThreads)), ""};
+}
+
+OpenedStore open_shards(const StoreSpec& spec, Runtime& runtime) {
+  if (spec.shards <= 1) return open_bucket(spec.storage, spec.bucket, runtime);
+  if (spec.shards > kMaxShards) return failure("shards: at most " + std::to_string(kMaxShards) + " are allowed");
+  auto at = spec.bucket.find("%d");
+  if (at == std::string::npos) return failure("bucket \"" + spec.bucket + "\": with shards it must hold %d, the number of the shard");
+  std::vector<StorePtr> shards;
+  for (unsigned i = 0; i < spec.shards; ++i) {
+    auto bucket = spec.bucket;
+    auto opened = open_bucket(spec.storage, bucket.replace(at, 2, std::to_string(i)), runtime);
+    if (!opened.store) return opened;
+    shards.push_back(std::move(opened.store));
+  }
+  return {std::make_shared<ShardedStore>(std::move(shards)), ""};
+}
+
+}  // namespace
+
+OpenedStore open_store(const StoreSpec& spec, Runtime& runtime) {
+  auto opened = open_shards(spec, runtime);
+  if (!opened.store) return opened;
+  auto store = std::move(opened.store);
+  store = std::make_shared<PrefixedStore>(std::move(store), spec.volume + "/");
+  if (spec.meter) store = std::make_shared<MeteredStore>(std::move(store), spec.meter);
+  // Limits stand below the retries: who waits to try again holds no permit.
+  store = std::make_shared<LimitedStore>(std::move(store), spec.max_uploads, spec.max_downloads);
+  return {std::make_shared<RetryingStore>(std::move(store), spec.retries), ""};
+}
+
+}  // namespace kiseki::object

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/runtime.hpp"
+#include "object/metered_store.hpp"
+#include "object/retrying_store.hpp"
+#include "object/store.hpp"
+
+namespace kiseki::object {
+
+/// What a volume's format says of its bucket, and how a mount wants to use it.
+struct StoreSpec {
+  std::string storage = "file";  ///< "file" or "mem"
+  std::string bucket;            ///< file: a directory with its trailing '/'; with shards it holds one %d
+  std::string volume;            ///< name of the volume: every key stands below `<volume>/`
+  unsigned shards = 0;           ///< over 1: that many buckets
+  RetryPolicy retries;
+  std::size_t max_uploads = 20, max_downloads = 200;
+  std::shared_ptr<RequestMeter> meter;  ///< may be null
+};
+
+/// Result of opening: the store, or one sentence for the person at the terminal.
+struct OpenedStore {
+  StorePtr store;     ///< null on failure
+  std::string error;  ///< names what is allowed
+};
+
+/// The store of a volume, with retries, limits, metrics, prefix and shards in the order objects.md 4.6 says. Does no I/O.
+OpenedStore open_store(const StoreSpec& spec, Runtime& runtime);
+
+}  // namespace kiseki::object

@@ -1,0 +1,189 @@
+// One suite, every store.
+#include <unistd.h>
+
+#include <filesystem>
+#include <functional>
+#include <random>
+
+#include "core/runtime.hpp"
+#include "object/file_store.hpp"
+#include "object/limited_store.hpp"
+#include "object/memory_store.hpp"
+#include "object/prefixed_store.hpp"
+#include "object/retrying_store.hpp"
+#include "object/sharded_store.hpp"
+#include "support/run.hpp"
+
+namespace kiseki::object {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Place {  // a directory of its own for one test
+  Place() : path(fs::temp_directory_path() / ("kiseki-object-" + std::to_string(::getpid()) + "-" + std::to_string(next++))) {
+    fs::create_directories(path);
+  }
+  ~Place() { fs::remove_all(path); }
+  fs::path path;
+  static inline int next = 0;
+};
+
+struct Opened {
+  std::shared_ptr<BlockingPool> pool;
+  std::shared_ptr<Place> place;
+  StorePtr store;
+};
+
+Opened open_file() {
+  Opened o{std::make_shared<BlockingPool>("object-file", 2), std::make_shared<Place>(), nullptr};
+  o.store = std::make_shared<FileStore>(o.place->path.string() + "/vol/", *o.pool);
+  return o;
+}
+Opened open_memory() { return {nullptr, nullptr, std::make_shared<MemoryStore>()}; }
+Opened open_prefixed() {
+  auto o = open_file();
+  o.store = std::make_shared<PrefixedStore>(o.store, "deep/er/");
+  return o;
+}
+Opened open_stack() {
+  auto o = open_memory();
+  o.store = std::make_shared<LimitedStore>(o.store, 2, 2);
+  o.store = std::make_shared<RetryingStore>(o.store, RetryPolicy{});
+  return o;
+}
+Opened open_sharded() {
+  auto o = open_file();
+  std::vector<StorePtr> shards{o.store};
+  for (int i = 1; i < 3; ++i)
+    shards.push_back(std::make_shared<FileStore>(o.place->path.string() + "/s" + std::to_string(i) + "/", *o.pool));
+  o.store = std::make_shared<ShardedStore>(shards);
+  return o;
+}
+
+Body body_of(std::string text) {
+  auto owner = std::make_shared<std::string>(std::move(text));
+  Body body;
+  auto half = owner->size() / 2;  // two pieces: stores must join them
+  auto bytes = std::as_bytes(std::span(*owner));
+  body.pieces = {bytes.first(half), bytes.subspan(half)};
+  body.owner = owner;
+  return body;
+}
+
+Async<std::string> get_text(StorePtr store, ObjectKey key, std::uint64_t offset, std::size_t size) {
+  std::string out(size, '?');
+  auto into = std::as_writable_bytes(std::span(out));
+  CO_TRY(auto got, co_await store->get(std::move(key), offset, into));
+  out.resize(got);
+  co_return out;
+}
+
+class ObjectStoreContract : public testing::TestWithParam<std::pair<const char*, Opened (*)()>> {
+ protected:
+  Opened opened = GetParam().second();
+  StorePtr store = opened.store;
+};
+
+TEST_P(ObjectStoreContract, AnObjectReadsBackWholeAndInParts) {
+  test::run([this]() -> asio::awaitable<void> {
+    CO_ASSERT_OK(co_await store->create());
+    CO_ASSERT_OK(co_await store->put("chunks/0/0/1_0_11", body_of("hello world")));
+    auto whole = co_await get_text(store, "chunks/0/0/1_0_11", 0, 11);
+    CO_ASSERT_OK(whole);
+    EXPECT_EQ(*whole, "hello world");
+    auto part = co_await get_text(store, "chunks/0/0/1_0_11", 6, 3);
+    CO_ASSERT_OK(part);
+    EXPECT_EQ(*part, "wor");
+    auto tail = co_await get_text(store, "chunks/0/0/1_0_11", 9, 100);
+    CO_ASSERT_OK(tail);
+    EXPECT_EQ(*tail, "ld");
+    auto past = co_await get_text(store, "chunks/0/0/1_0_11", 11, 5);
+    CO_ASSERT_OK(past);
+    EXPECT_EQ(*past, "");
+  });
+}
+
+TEST_P(ObjectStoreContract, TheAbsentIsNotFoundAndRemovingItSucceeds) {
+  test::run([this]() -> asio::awaitable<void> {
+    CO_ASSERT_OK(co_await store->create());
+    auto got = co_await get_text(store, "chunks/0/0/9_0_4", 0, 4);
+    CO_ASSERT_TRUE(!got);
+    EXPECT_EQ(got.error(), make_error_code(ObjectErrc::not_found));
+    auto info = co_await store->head("chunks/0/0/9_0_4");
+    CO_ASSERT_TRUE(!info);
+    EXPECT_EQ(info.error(), make_error_code(ObjectErrc::not_found));
+    EXPECT_EQ(to_errno(info.error()), EIO);
+    CO_ASSERT_OK(co_await store->remove("chunks/0/0/9_0_4"));
+  });
+}
+
+TEST_P(ObjectStoreContract, PuttingAgainReplacesAndRemovingRemoves) {
+  test::run([this]() -> asio::awaitable<void> {
+    CO_ASSERT_OK(co_await store->put("a/b", body_of("longer text")));
+    CO_ASSERT_OK(co_await store->put("a/b", body_of("short")));
+    auto info = co_await store->head("a/b");
+    CO_ASSERT_OK(info);
+    EXPECT_EQ(info->size, 5u);
+    EXPECT_EQ(info->key, "a/b");
+    CO_ASSERT_OK(co_await store->remove("a/b"));
+    EXPECT_FALSE(co_await store->head("a/b"));
+  });
+}
+
+TEST_P(ObjectStoreContract, AnEmptyObjectExists) {
+  test::run([this]() -> asio::awaitable<void> {
+    CO_ASSERT_OK(co_await store->put("empty", body_of("")));
+    auto info = co_await store->head("empty");
+    CO_ASSERT_OK(info);
+    EXPECT_EQ(info->size, 0u);
+  });
+}
+
+TEST_P(ObjectStoreContract, ListsInKeyOrderPageByPage) {
+  test::run([this]() -> asio::awaitable<void> {
+    CO_ASSERT_OK(co_await store->create());
+    // '-' and '.' sort before '/', digits after: directory order is not key order.
+    std::vector<ObjectKey> keys{"chunks/0-x/3", "chunks/0.y", "chunks/0/0/1_0_5", "chunks/0/0/2_0_5", "chunks/0/1/1_0_5", "chunks/00", "other"};
+    for (const auto& key : keys) CO_ASSERT_OK(co_await store->put(key, body_of("12345")));
+    std::vector<ObjectKey> seen;
+    ObjectKey after;
+    for (bool more = true; more;) {
+      auto page = co_await store->list("chunks/", after, 2, "");
+      CO_ASSERT_OK(page);
+      EXPECT_LE(page->objects.size(), 2u);
+      for (const auto& object : page->objects) seen.push_back(object.key);
+      more = page->more;
+      if (more) after = seen.back();
+    }
+    EXPECT_EQ(seen, std::vector<ObjectKey>(keys.begin(), keys.end() - 1));
+    auto level = co_await store->list("chunks/0", "", 100, "/");
+    CO_ASSERT_OK(level);
+    seen.clear();
+    for (const auto& object : level->objects) seen.push_back(object.key + (object.is_prefix ? "*" : ""));
+    EXPECT_EQ(seen, (std::vector<ObjectKey>{"chunks/0-x/*", "chunks/0.y", "chunks/0/*", "chunks/00"}));
+    auto none = co_await store->list("nothing/here/", "", 100, "");
+    CO_ASSERT_OK(none);
+    EXPECT_TRUE(none->objects.empty());
+  });
+}
+
+TEST_P(ObjectStoreContract, LargeObjectsKeepEveryByte) {
+  test::run([this]() -> asio::awaitable<void> {
+    std::string text(5 << 20, 0);
+    std::mt19937 random(7);
+    for (auto& c : text) c = static_cast<char>(random());
+    CO_ASSERT_OK(co_await store->put("chunks/big", body_of(text)));
+    auto back = co_await get_text(store, "chunks/big", 0, text.size());
+    CO_ASSERT_OK(back);
+    EXPECT_TRUE(*back == text);
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, ObjectStoreContract,
+                         testing::Values(std::pair{"file", &open_file}, std::pair{"memory", &open_memory},
+                                         std::pair{"prefixed", &open_prefixed}, std::pair{"stack", &open_stack},
+                                         std::pair{"sharded", &open_sharded}),
+                         [](const auto& info) { return std::string(info.param.first); });
+
+}  // namespace
+}  // namespace kiseki::object
