@@ -18,11 +18,6 @@ struct Who {
   std::uint32_t uid = 0, gid = 0;
   bool check_permissions = false;  ///< --non-default-permission: check mode bits here
 };
-struct InodeEntry {
-  Ino ino;
-  Attr attr;
-};
-
 Async<InodeEntry> lookup(Client&, Ino parent, std::string name);
 Async<Attr> getattr(Client&, Ino ino);
 

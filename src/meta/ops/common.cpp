@@ -1,0 +1,214 @@
+#include "meta/ops/common.hpp"
+
+#include <algorithm>
+
+#include "meta/acl_book.hpp"
+#include "meta/ops/acl_rules.hpp"
+
+namespace kiseki::meta::op {
+
+Result<void> check_new_name(Ino parent, std::string_view name) {
+  if (name.size() > kMaxName) return posix(ENAMETOOLONG);
+  if (name.empty() || name.find('/') != name.npos || name.find('\0') != name.npos) return posix(EINVAL);
+  if (name == "." || name == ".." || (parent == kRootIno && name == Client::kTrashName)) return posix(EEXIST);
+  return done();
+}
+
+Result<void> check_old_name(std::string_view name) {
+  if (name.size() > kMaxName) return posix(ENAMETOOLONG);
+  if (name.empty()) return posix(ENOENT);
+  return done();
+}
+
+// ---- access -------------------------------------------------------------------------------------------------------
+
+Async<void> need_access(Txn& txn, Who who, Ino ino, std::uint32_t mask) {
+  if (!who.check_permissions || who.uid == 0) co_return done();
+  auto* attr = txn.attr(ino);
+  if (!attr) co_return posix(ENOENT);
+  std::uint32_t allowed;
+  if (attr->access_acl != 0 && (attr->mode & 070) != 0) {
+    auto uid = attr->uid, gid = attr->gid;
+    CO_TRY(auto rule, co_await txn.client().acls().rule(txn.client(), attr->access_acl));
+    co_return acl_allows(rule, uid, gid, who.uid, who.gid, mask) ? done() : Result<void>(posix(EACCES));
+  }
+  if (attr->uid == who.uid)
+    allowed = attr->mode >> 6;
+  else if (attr->gid == who.gid)
+    allowed = attr->mode >> 3;
+  else
+    allowed = attr->mode;
+  co_return (allowed & mask) == mask ? done() : Result<void>(posix(EACCES));
+}
+
+namespace {
+
+Result<void> check_directory(Txn& txn, Ino parent) {
+  auto* attr = txn.attr(parent);
+  if (!attr) return posix(ENOENT);
+  if (!attr->is_dir()) return posix(ENOTDIR);
+  txn.check_attr(parent, kDirIdentity);
+  return done();
+}
+
+}  // namespace
+
+Async<void> need_parent_for_making(Txn& txn, Who who, Ino parent) {
+  if (is_trash(parent)) co_return posix(EPERM);
+  CO_CHECK(check_directory(txn, parent));
+  auto* attr = txn.attr(parent);
+  if (is_trash(attr->parent)) co_return posix(ENOENT);
+  CO_CHECK(co_await need_access(txn, who, parent, kWrite | kExecute));
+  if (txn.attr(parent)->flags & kImmutable) co_return posix(EPERM);
+  co_return done();
+}
+
+Async<void> need_parent_for_removing(Txn& txn, Who who, Ino parent) {
+  if (parent == kTrashIno || (is_trash(parent) && who.uid != 0)) co_return posix(EPERM);
+  CO_CHECK(check_directory(txn, parent));
+  CO_CHECK(co_await need_access(txn, who, parent, kWrite | kExecute));
+  if (txn.attr(parent)->flags & (kImmutable | kAppendOnly)) co_return posix(EPERM);
+  co_return done();
+}
+
+Result<void> check_sticky(Who who, const Attr& parent, const Attr& child) {
+  if (!who.check_permissions || who.uid == 0 || !(parent.mode & kSticky)) return done();
+  if (who.uid == parent.uid || who.uid == child.uid) return done();
+  return posix(EPERM);
+}
+
+void touch_directory(Txn& txn, Ino dir, Timestamp now, std::int32_t add_nlink) {
+  if (is_trash(dir)) return;
+  auto* attr = txn.attr(dir);
+  auto age = std::chrono::seconds(now.sec - attr->mtime.sec) +
+             std::chrono::nanoseconds(std::int64_t{now.nsec} - std::int64_t{attr->mtime.nsec});
+  // A time ahead of ours was set by someone (utimes): a change sets it back.
+  bool young = age >= std::chrono::nanoseconds(0) && age < txn.client().options().skip_dir_mtime;
+  if (young && add_nlink == 0) return;
+  Attr to;
+  to.mtime = to.ctime = now;
+  txn.patch(dir, kMtime | kCtime, to, add_nlink);
+}
+
+Async<std::vector<Ino>> chain_of(Txn& txn, Ino dir) {
+  constexpr std::size_t kDeepest = 1'000'000;  // no path is that deep; a damaged tree may be
+  std::vector<Ino> chain;
+  Ino landmark;  // Brent's: moved up at every power of two, met again only in a cycle
+  for (Ino at = dir; at.value != 0 && !is_trash(at);) {
+    if (at == landmark || chain.size() > kDeepest) co_return posix(ELOOP);
+    if ((chain.size() & (chain.size() - 1)) == 0) landmark = at;
+    chain.push_back(at);
+    if (at == kRootIno) break;
+    CO_CHECK(co_await txn.load(AttrKey{at}));
+    auto* attr = txn.attr(at);
+    if (!attr) break;
+    at = attr->parent;
+  }
+  co_return chain;
+}
+
+// ---- counting -----------------------------------------------------------------------------------------------------
+
+DirStat weight_of(const Attr& attr) {
+  if (!attr.is_file()) return {0, 4096, 1};
+  return {static_cast<std::int64_t>(attr.length), used_space(attr.length), 1};
+}
+
+namespace {
+
+bool over(const Quota& quota, std::int64_t space, std::int64_t inodes) {
+  return (space > 0 && quota.max_space > 0 && quota.used_space + space > quota.max_space) ||
+         (inodes > 0 && quota.max_inodes > 0 && quota.used_inodes + inodes > quota.max_inodes);
+}
+
+Async<void> count_in_quotas(Txn& txn, Ino dir, DirStat delta, bool limits) {
+  CO_TRY(auto chain, co_await chain_of(txn, dir));
+  for (Ino at : chain) {
+    QuotaKey key{QuotaKind::directory, at.value};
+    auto quota = txn.client().cache().quotas().find(key);
+    if (!quota) continue;
+    if (limits && over(*quota, delta.space, delta.inodes)) co_return posix(EDQUOT);
+    txn.write(AddQuotaUsage{key, delta.space, delta.inodes});
+  }
+  co_return done();
+}
+
+}  // namespace
+
+Async<void> count_in_directory(Txn& txn, Ino dir, DirStat delta, bool limits) {
+  if (dir.value == 0 || delta == DirStat()) co_return done();
+  auto& client = txn.client();
+  if (client.format()->dir_stats) txn.write(AddDirStat{dir, delta});
+  if (!client.cache().quotas().loaded()) CO_CHECK(co_await client.load_quotas());
+  if (!client.cache().quotas().any_directory()) co_return done();
+  co_return co_await count_in_quotas(txn, dir, delta, limits);
+}
+
+Async<void> count_in_parents(Txn& txn, Ino ino, DirStat delta, bool limits) {
+  if (delta == DirStat()) co_return done();
+  auto* attr = txn.attr(ino);
+  txn.check_attr(ino, kParent | kNlink);
+  if (attr->nlink == 0) co_return done();
+  if (attr->parent.value != 0) co_return co_await count_in_directory(txn, attr->parent, delta, limits);
+  ParentsKey key{ino};
+  CO_CHECK(co_await txn.load(key));
+  txn.check(Key(key));
+  auto parents = txn.get_or<Parents>(key, {});
+  for (auto [parent, links] : parents) {
+    DirStat each{delta.length * links, delta.space * links, delta.inodes * links};
+    CO_CHECK(co_await count_in_directory(txn, parent, each, limits));
+  }
+  co_return done();
+}
+
+void count_in_volume(Txn& txn, std::int64_t space, std::int64_t inodes) {
+  auto format = txn.client().format();
+  auto limit = [&](Counter which, std::int64_t delta, std::uint64_t most) {
+    if (delta > 0 && most > 0) txn.require(CounterWithin{which, delta, static_cast<std::int64_t>(most)}, ENOSPC);
+    if (delta != 0) txn.write(AddCounter{which, delta});
+  };
+  limit(Counter::used_space, space, format->capacity);
+  limit(Counter::total_inodes, inodes, format->inodes);
+}
+
+Result<void> count_for_owner(Txn& txn, std::uint32_t uid, std::uint32_t gid, std::int64_t space, std::int64_t inodes) {
+  if (!txn.client().format()->user_group_quota || (space == 0 && inodes == 0)) return done();
+  for (QuotaKey key : {QuotaKey{QuotaKind::user, uid}, QuotaKey{QuotaKind::group, gid}}) {
+    auto quota = txn.client().cache().quotas().find(key);
+    bool limited = quota && !(key.kind == QuotaKind::user && uid == 0);
+    if (limited && over(*quota, space, inodes)) return posix(EDQUOT);
+    txn.write(AddQuotaUsage{key, space, inodes});
+  }
+  return done();
+}
+
+Async<void> count_length(Txn& txn, Ino ino, std::uint64_t length) {
+  auto attr = *txn.attr(ino);
+  txn.check_attr(ino, kLength);
+  if (attr.length == length) co_return done();
+  auto space = used_space(length) - used_space(attr.length);
+  DirStat delta{static_cast<std::int64_t>(length) - static_cast<std::int64_t>(attr.length), space, 0};
+  CO_CHECK(co_await count_in_parents(txn, ino, delta, true));
+  count_in_volume(txn, space, 0);
+  if (txn.client().format()->user_group_quota) txn.check_attr(ino, kUid | kGid);
+  co_return count_for_owner(txn, attr.uid, attr.gid, space, 0);
+}
+
+// ---- holes --------------------------------------------------------------------------------------------------------
+
+void append_holes(Txn& txn, Ino ino, std::uint64_t begin, std::uint64_t end, const std::vector<ChunkIndex>& existing) {
+  if (begin >= end) return;
+  auto append = [&](std::uint64_t index) {
+    auto from = std::max(begin, index * kChunkBytes), to = std::min(end, (index + 1) * kChunkBytes);
+    Slice hole{static_cast<std::uint32_t>(from % kChunkBytes), SliceId{0}, 0, 0, static_cast<std::uint32_t>(to - from)};
+    txn.write(AppendSlices{{ino, ChunkIndex{static_cast<std::uint32_t>(index)}}, {hole}});
+  };
+  auto first = begin / kChunkBytes, last = (end - 1) / kChunkBytes;
+  bool last_is_whole = end % kChunkBytes == 0;
+  append(first);
+  for (auto chunk : existing)
+    if (chunk.value > first && (chunk.value < last || (chunk.value == last && last_is_whole))) append(chunk.value);
+  if (last > first && !last_is_whole) append(last);
+}
+
+}  // namespace kiseki::meta::op

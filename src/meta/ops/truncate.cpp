@@ -1,0 +1,110 @@
+#include <linux/falloc.h>
+
+#include <algorithm>
+
+#include "meta/ops/common.hpp"
+
+namespace kiseki::meta {
+
+using namespace op;
+
+namespace {
+
+/// A regular file whose content `flags_forbidden` do not protect. Loads it and checks that it stays one.
+Async<Attr> need_file(Txn& txn, Ino ino, std::uint8_t flags_forbidden) {
+  CO_CHECK(co_await txn.load(AttrKey{ino}));
+  auto* attr = txn.attr(ino);
+  if (!attr) co_return posix(ENOENT);
+  if (attr->is_dir()) co_return posix(EISDIR);
+  if (!attr->is_file()) co_return posix(EINVAL);
+  if (attr->flags & flags_forbidden) co_return posix(EPERM);
+  txn.check_attr(ino, kType | kFlags);
+  co_return *attr;
+}
+
+/// Chunks that have records, in order; asked only when the range has whole chunks inside.
+Async<std::vector<ChunkIndex>> chunks_within(Client& client, Ino ino, std::uint64_t begin, std::uint64_t end) {
+  std::vector<ChunkIndex> existing;
+  if (end <= begin || (end - 1) / kChunkBytes <= begin / kChunkBytes) co_return existing;
+  CO_TRY(auto chunks, co_await client.engine().scan_chunks(ino));
+  for (auto& chunk : chunks)
+    if (!chunk.slices.empty()) existing.push_back(chunk.index);
+  std::sort(existing.begin(), existing.end());
+  co_return existing;
+}
+
+std::uint16_t without_setid(std::uint16_t mode) {
+  auto kept = static_cast<std::uint16_t>(mode & ~kSetUid);
+  return mode & 010 ? static_cast<std::uint16_t>(kept & ~kSetGid) : kept;
+}
+
+Async<Attr> truncate_in(Txn& txn, Who who, Ino ino, std::uint64_t length, bool kill_suidgid) {
+  CO_TRY(auto attr, co_await need_file(txn, ino, kImmutable | kAppendOnly));
+  CO_CHECK(co_await need_access(txn, who, ino, kWrite));
+  Attr to;
+  std::uint32_t set = 0;
+  if (kill_suidgid && without_setid(attr.mode) != attr.mode) {
+    txn.check_attr(ino, kMode);
+    to.mode = without_setid(attr.mode);
+    set |= kMode;
+  }
+  if (length != attr.length) {
+    auto begin = std::min(length, attr.length), end = std::max(length, attr.length);
+    // A chunk may get its first record after we looked which exist; that write shows in the times.
+    if (end / kChunkBytes > begin / kChunkBytes) txn.check_attr(ino, kMtime | kCtime);
+    CO_TRY(auto existing, co_await chunks_within(txn.client(), ino, begin, end));
+    CO_CHECK(co_await count_length(txn, ino, length));
+    append_holes(txn, ino, begin, end, existing);
+    to.length = length;
+    set |= kLength | kMtime;
+  }
+  if (set == 0) co_return attr;
+  to.mtime = to.ctime = txn.client().clock().now();
+  txn.patch(ino, set | kCtime, to);
+  co_return *txn.attr(ino);
+}
+
+Result<void> check_fallocate(std::uint64_t offset, std::uint64_t length, std::uint32_t mode) {
+  constexpr std::uint32_t kKnown = FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
+  if (length == 0) return posix(EINVAL);
+  if ((mode & ~kKnown) != 0) return posix(EOPNOTSUPP);
+  if ((mode & FALLOC_FL_PUNCH_HOLE) && (mode & FALLOC_FL_ZERO_RANGE)) return posix(EOPNOTSUPP);
+  if ((mode & FALLOC_FL_PUNCH_HOLE) && !(mode & FALLOC_FL_KEEP_SIZE)) return posix(EOPNOTSUPP);
+  if (offset > kMaxFileBytes || length > kMaxFileBytes - offset) return posix(EFBIG);
+  return done();
+}
+
+Async<Attr> fallocate_in(Txn& txn, Ino ino, std::uint64_t offset, std::uint64_t length, std::uint32_t mode) {
+  CO_TRY(auto attr, co_await need_file(txn, ino, kImmutable));
+  bool zeroes = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
+  if ((attr.flags & kAppendOnly) && (mode & ~std::uint32_t{FALLOC_FL_KEEP_SIZE}) != 0) co_return posix(EPERM);
+  auto after = mode & FALLOC_FL_KEEP_SIZE ? attr.length : std::max(attr.length, offset + length);
+  CO_CHECK(co_await count_length(txn, ino, after));
+  auto zero_end = std::min(offset + length, attr.length);
+  if (zeroes && offset < zero_end) {
+    if (zero_end / kChunkBytes > offset / kChunkBytes) txn.check_attr(ino, kMtime | kCtime);
+    CO_TRY(auto existing, co_await chunks_within(txn.client(), ino, offset, zero_end));
+    append_holes(txn, ino, offset, zero_end, existing);
+  }
+  Attr to;
+  to.length = after;
+  to.mtime = to.ctime = txn.client().clock().now();
+  txn.patch(ino, kLength | kMtime | kCtime, to);
+  co_return *txn.attr(ino);
+}
+
+}  // namespace
+
+Async<Attr> truncate(Client& client, Who who, Ino ino, std::uint64_t length, bool kill_suidgid) {
+  if (length > kMaxFileBytes) co_return posix(EFBIG);
+  co_return co_await transact<Attr>(
+      client, [&](Txn& txn) -> Async<Attr> { co_return co_await truncate_in(txn, who, ino, length, kill_suidgid); });
+}
+
+Async<Attr> fallocate(Client& client, Ino ino, std::uint64_t offset, std::uint64_t length, std::uint32_t mode) {
+  CO_CHECK(check_fallocate(offset, length, mode));
+  co_return co_await transact<Attr>(
+      client, [&](Txn& txn) -> Async<Attr> { co_return co_await fallocate_in(txn, ino, offset, length, mode); });
+}
+
+}  // namespace kiseki::meta

@@ -1,0 +1,371 @@
+#include "meta/record_cache.hpp"
+
+#include <algorithm>
+
+#include "meta/patch.hpp"
+
+namespace kiseki::meta {
+
+namespace {
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+
+}  // namespace
+
+RecordCache::RecordCache(std::size_t max_records) : max_records_(std::max<std::size_t>(max_records, kShards)) {}
+
+// ---- slots --------------------------------------------------------------------------------------------------------
+
+// A slot number carries its shard in the high bits, so that an announcement is a plain list of numbers.
+std::uint32_t RecordCache::slot_of(Ino ino) {
+  auto hash = std::hash<Ino>()(ino);
+  return static_cast<std::uint32_t>((hash >> 40) % kShards * kSlots + (hash >> 20) % kSlots);
+}
+
+std::uint32_t RecordCache::slot_of(Ino parent, std::string_view name) {
+  auto shard = (std::hash<Ino>()(parent) >> 40) % kShards;
+  return static_cast<std::uint32_t>(shard * kSlots + std::hash<std::string_view>()(name) % kSlots);
+}
+
+std::uint32_t RecordCache::slot_of(const Key& key) {
+  return std::visit(Overloaded{[](const AttrKey& k) { return slot_of(k.ino); },
+                               [](const EntryKey& k) { return slot_of(k.parent, k.name); },
+                               [](const ChunkKey& k) { return slot_of(k.ino); },
+                               [](const SymlinkKey& k) { return slot_of(k.ino); },
+                               [](const XattrsKey& k) { return slot_of(k.ino); },
+                               [](const XattrKey& k) { return slot_of(k.ino); },
+                               [](const auto&) { return kNoSlot; }},
+                    key);
+}
+
+namespace {
+
+/// Calls `ino(Ino)` or `name(EntryKey)` for what a write touches among the cached kinds.
+template <class OnIno, class OnName>
+void touched_by(const Write& write, OnIno on_ino, OnName on_name) {
+  std::visit(Overloaded{[&](const PutAttr& w) { on_ino(w.ino); },
+                        [&](const PatchAttr& w) { on_ino(w.ino); },
+                        [&](const EraseAttr& w) { on_ino(w.ino); },
+                        [&](const PutEntry& w) { on_name(w.key); },
+                        [&](const EraseEntry& w) { on_name(w.key); },
+                        [&](const PutSymlink& w) { on_ino(w.ino); },
+                        [&](const EraseSymlink& w) { on_ino(w.ino); },
+                        [&](const PutXattr& w) { on_ino(w.key.ino); },
+                        [&](const EraseXattr& w) { on_ino(w.key.ino); },
+                        [&](const EraseXattrs& w) { on_ino(w.ino); },
+                        [&](const AppendSlices& w) { on_ino(w.chunk.ino); },
+                        [&](const ReplaceSlices& w) { on_ino(w.chunk.ino); },
+                        [&](const EraseChunk& w) { on_ino(w.chunk.ino); },
+                        [](const auto&) {}},
+             write);
+}
+
+}  // namespace
+
+RecordCache::Ticket RecordCache::ticket() const {
+  auto gen = generation();
+  return {sequence_.load(std::memory_order_seq_cst), gen};
+}
+
+bool RecordCache::may_install(Shard& shard, std::uint32_t slot, Ticket ticket) const {
+  auto& s = shard.slots[slot % kSlots];
+  return s.pending == 0 && s.changed <= ticket.sequence && ticket.generation == generation();
+}
+
+void RecordCache::mark_changed(Shard& shard, std::uint32_t slot) {
+  shard.slots[slot % kSlots].changed = sequence_.fetch_add(1, std::memory_order_seq_cst) + 1;
+}
+
+RecordCache::Announcement RecordCache::announce(const Commit& commit) {
+  Announcement result(*this);
+  result.slots_.reserve(commit.writes.size());
+  auto add = [&](std::uint32_t slot) { result.slots_.push_back(slot); };
+  for (const auto& write : commit.writes)
+    touched_by(write, [&](Ino ino) { add(slot_of(ino)); }, [&](const EntryKey& k) { add(slot_of(k.parent, k.name)); });
+  for (auto slot : result.slots_) {
+    auto& shard = shards_[slot / kSlots];
+    std::lock_guard lock(shard.mutex);
+    ++shard.slots[slot % kSlots].pending;
+  }
+  return result;
+}
+
+RecordCache::Announcement::~Announcement() {
+  for (auto slot : slots_) {
+    auto& shard = cache_.shards_[slot / kSlots];
+    std::lock_guard lock(shard.mutex);
+    --shard.slots[slot % kSlots].pending;
+    // A fetch that began while we were announced may hold what was before: refuse it.
+    cache_.mark_changed(shard, slot);
+  }
+}
+
+// ---- reading ------------------------------------------------------------------------------------------------------
+
+std::optional<Attr> RecordCache::attr(Ino ino) {
+  auto& shard = shard_of(ino);
+  std::lock_guard lock(shard.mutex);
+  auto* found = shard.attrs.find(ino, generation());
+  return found ? std::optional(*found) : std::nullopt;
+}
+
+std::optional<std::optional<Entry>> RecordCache::entry(Ino parent, std::string_view name) {
+  auto& shard = shard_of(parent);
+  std::lock_guard lock(shard.mutex);
+  auto gen = generation();
+  if (auto* found = shard.entries.find(NameView{parent, name}, gen)) return *found;
+  if (shard.complete.size() > 0 && shard.complete.find(parent, gen)) return std::optional<Entry>();
+  return std::nullopt;
+}
+
+std::shared_ptr<const Slices> RecordCache::slices(Ino ino, ChunkIndex index) {
+  auto& shard = shard_of(ino);
+  std::lock_guard lock(shard.mutex);
+  auto* found = shard.chunks.find(ChunkId{ino, index}, generation());
+  return found ? *found : nullptr;
+}
+
+std::optional<std::string> RecordCache::symlink(Ino ino) {
+  auto& shard = shard_of(ino);
+  std::lock_guard lock(shard.mutex);
+  auto* found = shard.symlinks.find(ino, generation());
+  return found ? std::optional(*found) : std::nullopt;
+}
+
+std::shared_ptr<const Xattrs> RecordCache::xattrs(Ino ino) {
+  auto& shard = shard_of(ino);
+  std::lock_guard lock(shard.mutex);
+  auto* found = shard.xattrs.find(ino, generation());
+  return found ? *found : nullptr;
+}
+
+// ---- storing (shard locked) ---------------------------------------------------------------------------------------
+
+template <class Table, class K, class V>
+void RecordCache::store(Shard& shard, Table& table, K key, V value) {
+  if (!table.put(std::move(key), std::move(value), generation())) return;
+  records_.fetch_add(1, std::memory_order_relaxed);
+  make_room(shard);
+}
+
+template <class Table, class K>
+void RecordCache::drop(Table& table, const K& key) {
+  if (table.erase(key)) records_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void RecordCache::make_room(Shard& shard) {
+  // Two for one until under the limit again; a shard that holds next to nothing leaves the duty to the others.
+  constexpr std::size_t kSpare = 8;
+  for (int turn = 0; turn < 2 && records_.load(std::memory_order_relaxed) > max_records_; ++turn) {
+    std::size_t largest = std::max({shard.attrs.size(), shard.entries.size(), shard.chunks.size(), shard.symlinks.size(),
+                                    shard.xattrs.size()});
+    if (largest <= kSpare) return;
+    if (largest == shard.entries.size()) {
+      if (auto gone = shard.entries.evict()) drop(shard.complete, gone->parent);
+    } else if (largest == shard.attrs.size()) {
+      shard.attrs.evict();
+    } else if (largest == shard.chunks.size()) {
+      shard.chunks.evict();
+    } else if (largest == shard.symlinks.size()) {
+      shard.symlinks.evict();
+    } else {
+      shard.xattrs.evict();
+    }
+    records_.fetch_sub(1, std::memory_order_relaxed);
+  }
+  while (shard.complete.size() > 1024) {
+    shard.complete.evict();
+    records_.fetch_sub(1, std::memory_order_relaxed);
+  }
+}
+
+void RecordCache::install_attr(Ticket ticket, Ino ino, const Attr& attr) {
+  auto& shard = shard_of(ino);
+  std::lock_guard lock(shard.mutex);
+  if (may_install(shard, slot_of(ino), ticket)) store(shard, shard.attrs, ino, attr);
+}
+
+void RecordCache::install_entry(Ticket ticket, Ino parent, std::string_view name, std::optional<Entry> entry) {
+  auto& shard = shard_of(parent);
+  std::lock_guard lock(shard.mutex);
+  if (!may_install(shard, slot_of(parent, name), ticket)) return;
+  store(shard, shard.entries, NameKey{parent, std::string(name)}, entry);
+}
+
+void RecordCache::install(Ticket ticket, const Key& key, const Record& record) {
+  auto locked = [&](Ino ino, auto body) {
+    auto& shard = shard_of(ino);
+    std::lock_guard lock(shard.mutex);
+    if (may_install(shard, slot_of(key), ticket)) body(shard);
+  };
+  std::visit(Overloaded{[&](const AttrKey& k) {
+                          if (auto* attr = std::get_if<Attr>(&record)) install_attr(ticket, k.ino, *attr);
+                        },
+                        [&](const EntryKey& k) {
+                          auto* entry = std::get_if<Entry>(&record);
+                          install_entry(ticket, k.parent, k.name, entry ? std::optional(*entry) : std::nullopt);
+                        },
+                        [&](const ChunkKey& k) {
+                          auto* slices = std::get_if<Slices>(&record);
+                          auto value = std::make_shared<const Slices>(slices ? *slices : Slices());
+                          locked(k.ino, [&](Shard& s) { store(s, s.chunks, ChunkId{k.ino, k.index}, std::move(value)); });
+                        },
+                        [&](const SymlinkKey& k) {
+                          if (auto* target = std::get_if<std::string>(&record))
+                            locked(k.ino, [&](Shard& s) { store(s, s.symlinks, k.ino, *target); });
+                        },
+                        [&](const XattrsKey& k) {
+                          auto* all = std::get_if<Xattrs>(&record);
+                          auto value = std::make_shared<const Xattrs>(all ? *all : Xattrs());
+                          locked(k.ino, [&](Shard& s) { store(s, s.xattrs, k.ino, std::move(value)); });
+                        },
+                        [](const auto&) {}},
+             key);
+}
+
+// ---- hearing of changes -------------------------------------------------------------------------------------------
+
+/// Applies the writes of one commit, each under the lock of its shard.
+class RecordCache::Applier {
+ public:
+  Applier(RecordCache& cache, const Commit& commit) : cache_(cache), commit_(commit), gen_(cache.generation()) {}
+  void run() {
+    for (const auto& write : commit_.writes) std::visit([this](const auto& w) { apply(w); }, write);
+  }
+
+ private:
+  template <class Body>
+  void locked(Ino ino, std::uint32_t slot, Body body) {
+    auto& shard = cache_.shard_of(ino);
+    std::lock_guard lock(shard.mutex);
+    cache_.mark_changed(shard, slot);
+    body(shard);
+  }
+  template <class Body>
+  void locked(Ino ino, Body body) {
+    locked(ino, slot_of(ino), body);
+  }
+
+  void apply(const PutAttr& w) {
+    bool fresh_directory = w.attr.is_dir() && made_empty(w.ino);
+    locked(w.ino, [&](Shard& s) {
+      cache_.store(s, s.attrs, w.ino, w.attr);
+      if (fresh_directory) cache_.store(s, s.complete, w.ino, true);
+    });
+  }
+  void apply(const PatchAttr& w) {
+    locked(w.ino, [&](Shard& s) {
+      if (auto* attr = s.attrs.find(w.ino, gen_)) meta::patch(*attr, w);
+    });
+  }
+  void apply(const EraseAttr& w) {
+    locked(w.ino, [&](Shard& s) {
+      cache_.drop(s.attrs, w.ino);
+      cache_.drop(s.complete, w.ino);
+    });
+  }
+  void apply(const PutEntry& w) { put_name(w.key, w.entry); }
+  void apply(const EraseEntry& w) { put_name(w.key, std::nullopt); }
+  void put_name(const EntryKey& key, std::optional<Entry> entry) {
+    locked(key.parent, slot_of(key.parent, key.name), [&](Shard& s) {
+      // In a complete directory an absent name needs no record of its own.
+      if (!entry && s.complete.find(key.parent, gen_)) return cache_.drop(s.entries, NameView{key.parent, key.name});
+      cache_.store(s, s.entries, NameKey{key.parent, key.name}, entry);
+    });
+  }
+  void apply(const PutSymlink& w) {
+    locked(w.ino, [&](Shard& s) { cache_.store(s, s.symlinks, w.ino, w.target); });
+  }
+  void apply(const EraseSymlink& w) {
+    locked(w.ino, [&](Shard& s) { cache_.drop(s.symlinks, w.ino); });
+  }
+  void apply(const PutXattr& w) {
+    change_xattrs(w.key.ino, [&](Xattrs& all) { all[w.key.name] = w.value; });
+  }
+  void apply(const EraseXattr& w) {
+    change_xattrs(w.key.ino, [&](Xattrs& all) { all.erase(w.key.name); });
+  }
+  template <class Change>
+  void change_xattrs(Ino ino, Change change) {
+    locked(ino, [&](Shard& s) {
+      auto* found = s.xattrs.find(ino, gen_);
+      if (!found) return;
+      auto copy = std::make_shared<Xattrs>(**found);
+      change(*copy);
+      *found = std::move(copy);
+    });
+  }
+  void apply(const EraseXattrs& w) {
+    locked(w.ino, [&](Shard& s) { cache_.drop(s.xattrs, w.ino); });
+  }
+  void apply(const AppendSlices& w) {
+    change_chunk(w.chunk, [&](Slices& all) { all.insert(all.end(), w.slices.begin(), w.slices.end()); });
+  }
+  void apply(const ReplaceSlices& w) {
+    change_chunk(w.chunk, [&](Slices& all) {
+      replace_slices(all, w);
+    });
+  }
+  template <class Change>
+  void change_chunk(const ChunkKey& key, Change change) {
+    locked(key.ino, [&](Shard& s) {
+      auto* found = s.chunks.find(ChunkId{key.ino, key.index}, gen_);
+      if (!found) return;
+      auto copy = std::make_shared<Slices>(**found);
+      change(*copy);
+      *found = std::move(copy);
+    });
+  }
+  void apply(const EraseChunk& w) {
+    locked(w.chunk.ino, [&](Shard& s) { cache_.drop(s.chunks, ChunkId{w.chunk.ino, w.chunk.index}); });
+  }
+  void apply(const PutQuota& w) { cache_.quotas_.put(w.key, w.quota); }
+  void apply(const AddQuotaUsage& w) { cache_.quotas_.add_usage(w.key, w.space, w.inodes); }
+  void apply(const EraseQuota& w) { cache_.quotas_.erase(w.key); }
+  template <class Other>
+  void apply(const Other&) {}
+
+  /// mkdir writes an all-zero DirStat beside the attribute of a directory that never had an entry.
+  bool made_empty(Ino ino) const {
+    return std::any_of(commit_.writes.begin(), commit_.writes.end(), [&](const Write& w) {
+      auto* stat = std::get_if<PutDirStat>(&w);
+      return stat && stat->ino == ino && stat->stat == DirStat();
+    });
+  }
+
+ private:
+  RecordCache& cache_;
+  const Commit& commit_;
+  std::uint32_t gen_;
+};
+
+void RecordCache::committed(const Commit& commit, const Outcome& outcome) noexcept {
+  if (outcome.applied) Applier(*this, commit).run();
+}
+
+void RecordCache::changed_elsewhere(const Key& key) noexcept {
+  auto slot = slot_of(key);
+  if (slot == kNoSlot) return;
+  auto& shard = shards_[slot / kSlots];
+  std::lock_guard lock(shard.mutex);
+  mark_changed(shard, slot);
+  std::visit(Overloaded{[&](const AttrKey& k) { drop(shard.attrs, k.ino); },
+                        [&](const EntryKey& k) {
+                          drop(shard.entries, NameView{k.parent, k.name});
+                          drop(shard.complete, k.parent);
+                        },
+                        [&](const ChunkKey& k) { drop(shard.chunks, ChunkId{k.ino, k.index}); },
+                        [&](const SymlinkKey& k) { drop(shard.symlinks, k.ino); },
+                        [&](const XattrsKey& k) { drop(shard.xattrs, k.ino); },
+                        [&](const XattrKey& k) { drop(shard.xattrs, k.ino); }, [](const auto&) {}},
+             key);
+}
+
+void RecordCache::everything_may_have_changed() noexcept {
+  generation_.fetch_add(1, std::memory_order_acq_rel);
+}
+
+}  // namespace kiseki::meta

@@ -1,0 +1,146 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "meta/clock_table.hpp"
+#include "meta/engine.hpp"
+#include "meta/quota_book.hpp"
+#include "meta/record.hpp"
+
+namespace kiseki::meta {
+
+/// What this client knows of the volume's records: attributes, entries (and names known to be absent), slice lists,
+/// symlinks, extended attributes. It hears every commit of its engine in order and applies the writes, so that it is
+/// right as long as the engine is `coherent()`; whoever answers from it alone asks that *before* reading.
+///
+/// Values fetched meanwhile never bring an old record back: a fetch takes a `Ticket` first, and a value is installed only
+/// if nothing under its key changed since, and no commit that touches it is under way (see `announce`).
+///
+/// Bounded by the number of records; thread-safe, sharded by inode, never blocks for long.
+class RecordCache final : public ChangeObserver {
+ public:
+  explicit RecordCache(std::size_t max_records);
+
+  // ---- reading: a hash and a short lock; nothing when not known here ----
+  std::optional<Attr> attr(Ino ino);
+  /// The inner optional is empty when the name is known not to exist.
+  std::optional<std::optional<Entry>> entry(Ino parent, std::string_view name);
+  std::shared_ptr<const Slices> slices(Ino ino, ChunkIndex index);  ///< null: not known
+  std::optional<std::string> symlink(Ino ino);
+  std::shared_ptr<const Xattrs> xattrs(Ino ino);                    ///< null: not known
+
+  // ---- installing what was fetched ----
+  struct Ticket {
+    std::uint64_t sequence = 0;
+    std::uint32_t generation = 0;
+  };
+  Ticket ticket() const;  ///< before the fetch starts
+  void install_attr(Ticket ticket, Ino ino, const Attr& attr);
+  void install_entry(Ticket ticket, Ino parent, std::string_view name, std::optional<Entry> entry);
+  void install(Ticket ticket, const Key& key, const Record& record);  ///< kinds that are not cached are ignored
+
+  /// While it lives, nothing is installed under the keys a commit writes: a reader may already see the commit's result
+  /// that the observer has yet to apply to the cached records.
+  class [[nodiscard]] Announcement {
+   public:
+    Announcement(Announcement&& other) noexcept : cache_(other.cache_), slots_(std::move(other.slots_)) { other.slots_.clear(); }
+    Announcement& operator=(Announcement&&) = delete;
+    ~Announcement();
+
+   private:
+    friend class RecordCache;
+    explicit Announcement(RecordCache& cache) : cache_(cache) {}
+    RecordCache& cache_;
+    std::vector<std::uint32_t> slots_;
+  };
+  Announcement announce(const Commit& commit);
+
+  // ---- ChangeObserver ----
+  void committed(const Commit& commit, const Outcome& outcome) noexcept override;
+  void changed_elsewhere(const Key& key) noexcept override;
+  void everything_may_have_changed() noexcept override;
+
+  QuotaBook& quotas() { return quotas_; }
+  std::size_t size() const { return records_.load(std::memory_order_relaxed); }
+
+ private:
+  struct NameKey {
+    Ino parent;
+    std::string name;
+  };
+  struct NameView {
+    Ino parent;
+    std::string_view name;
+  };
+  struct ChunkId {
+    Ino ino;
+    ChunkIndex index;
+  };
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(Ino ino) const { return std::hash<Ino>()(ino); }
+    std::size_t operator()(const ChunkId& c) const { return std::hash<Ino>()(Ino{c.ino.value ^ (std::uint64_t{c.index.value} << 40)}); }
+    std::size_t operator()(const NameView& n) const { return std::hash<std::string_view>()(n.name) ^ std::hash<Ino>()(n.parent); }
+    std::size_t operator()(const NameKey& n) const { return (*this)(NameView{n.parent, n.name}); }
+  };
+  struct Equal {
+    using is_transparent = void;
+    bool operator()(Ino a, Ino b) const { return a == b; }
+    bool operator()(const ChunkId& a, const ChunkId& b) const { return a.ino == b.ino && a.index == b.index; }
+    template <class A, class B>
+      requires requires(const A& a, const B& b) { a.name == b.name; }
+    bool operator()(const A& a, const B& b) const {
+      return a.parent == b.parent && a.name == b.name;
+    }
+  };
+  /// Versions of the keys that hash here.
+  struct Slot {
+    std::uint64_t changed = 0;  ///< sequence number of the last change
+    std::uint32_t pending = 0;  ///< announced commits under way
+  };
+  static constexpr std::size_t kSlots = 256, kShards = 32;
+  struct alignas(64) Shard {
+    std::mutex mutex;
+    ClockTable<Ino, Attr, Hash, Equal> attrs;
+    ClockTable<NameKey, std::optional<Entry>, Hash, Equal> entries;
+    ClockTable<ChunkId, std::shared_ptr<const Slices>, Hash, Equal> chunks;
+    ClockTable<Ino, std::string, Hash, Equal> symlinks;
+    ClockTable<Ino, std::shared_ptr<const Xattrs>, Hash, Equal> xattrs;
+    /// Directories all of whose entries are cached: a name not found in them does not exist. Made empty by us, dropped
+    /// with the first entry that is given up or in doubt.
+    ClockTable<Ino, bool, Hash, Equal> complete;
+    std::array<Slot, kSlots> slots;
+  };
+  class Applier;
+
+  static std::uint32_t slot_of(Ino ino);
+  static std::uint32_t slot_of(Ino parent, std::string_view name);
+  static std::uint32_t slot_of(const Key& key);  ///< kNoSlot for kinds that are not cached
+  static constexpr std::uint32_t kNoSlot = ~0u;
+  Shard& shard_of(Ino ino) { return shards_[(std::hash<Ino>()(ino) >> 40) % kShards]; }
+  std::uint32_t generation() const { return generation_.load(std::memory_order_acquire); }
+  bool may_install(Shard& shard, std::uint32_t slot, Ticket ticket) const;
+  void mark_changed(Shard& shard, std::uint32_t slot);
+  void make_room(Shard& shard);  ///< with the shard locked, after an insertion
+  template <class Table, class K, class V>
+  void store(Shard& shard, Table& table, K key, V value);
+  template <class Table, class K>
+  void drop(Table& table, const K& key);
+
+  const std::size_t max_records_;
+  std::array<Shard, kShards> shards_;
+  std::atomic<std::size_t> records_{0};
+  std::atomic<std::uint64_t> sequence_{1};
+  std::atomic<std::uint32_t> generation_{1};
+  QuotaBook quotas_;
+};
+
+}  // namespace kiseki::meta
