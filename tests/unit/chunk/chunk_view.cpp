@@ -186,7 +186,8 @@ TEST(ChunkViewFixtures, EveryChunkOfEveryVolumeResolvesAsJuiceFSDoes) {
       std::string listed = column.size() > 4 ? column[4] : "";
       std::istringstream words(listed);
       for (std::string word; words >> word;)
-        if (word[0] != ':') want.push_back(word);
+        if (word[0] != ':' && word != "-") want.push_back(word);
+      if (listed == "-") continue;  // in the trash: not listed
       auto have = objects_of(view, layout, name);
       // JuiceFS cuts where records ended; ours joins, so compare covered bytes by key.
       auto covered = [](const std::vector<std::string>& list) {
