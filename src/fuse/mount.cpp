@@ -1,0 +1,150 @@
+#include "fuse/mount.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <optional>
+
+#include "fuse/fusermount.hpp"
+
+namespace kiseki::fuse {
+namespace {
+
+constexpr const char* kDevice = "/dev/fuse";
+
+std::optional<MountError> check_mountpoint(const std::string& path, struct stat& info) {
+  if (::stat(path.c_str(), &info) == 0) {
+    if (S_ISDIR(info.st_mode)) return std::nullopt;
+    return MountError{ENOTDIR, fmt::format("{} is not a directory: a mount needs an empty directory", path)};
+  }
+  switch (errno) {
+    case ENOENT: return MountError{ENOENT, fmt::format("{} does not exist: make it first (mkdir -p {})", path, path)};
+    case ENOTCONN:
+    case ECONNABORTED:
+      return MountError{ENOTCONN, fmt::format("{} is a mount whose server has died: unmount it first (umount -l {}, or "
+                                              "fusermount3 -u -z {})", path, path, path)};
+    case EACCES: return MountError{EACCES, fmt::format("{} is not open to you: permission denied on its path", path)};
+    default: return MountError{errno, fmt::format("{}: {}", path, posix(errno).message())};
+  }
+}
+
+MountError device_error(int code) {
+  switch (code) {
+    case ENOENT:
+    case ENXIO:
+    case ENODEV:
+      return {code, fmt::format("{} is missing: load the module (modprobe fuse), or give the container the device", kDevice)};
+    case EACCES:
+    case EPERM:
+      return {code, fmt::format("{} is closed to this user: its mode should be 0666 (chmod 666 {} as root), or mount as root",
+                                kDevice, kDevice)};
+    default: return {code, fmt::format("{}: {}", kDevice, posix(code).message())};
+  }
+}
+
+MountError refused(int code, const std::string& mountpoint) {
+  switch (code) {
+    case EBUSY: return {code, fmt::format("{} is busy: something is already mounted there", mountpoint)};
+    case EPERM:
+    case EACCES:
+      return {code, fmt::format("mount on {} is not permitted: it needs CAP_SYS_ADMIN (in a container: --cap-add SYS_ADMIN "
+                                "--device /dev/fuse)", mountpoint)};
+    case ENODEV: return {code, "this kernel has no FUSE: load the module (modprobe fuse)"};
+    case EINVAL: return {code, fmt::format("the kernel refused the mount options for {}", mountpoint)};
+    default: return {code, fmt::format("mount on {}: {}", mountpoint, posix(code).message())};
+  }
+}
+
+unsigned long flags_of(const MountOptions& options) {
+  unsigned long flags = 0;
+  if (options.read_only) flags |= MS_RDONLY;
+  if (!options.suid) flags |= MS_NOSUID;
+  if (!options.dev) flags |= MS_NODEV;
+  if (!options.exec) flags |= MS_NOEXEC;
+  if (options.noatime) flags |= MS_NOATIME;
+  return flags;
+}
+
+std::variant<Mounted, MountError> mount_as_root(const std::string& mountpoint, const MountOptions& options, mode_t root_mode) {
+  UniqueFd device(::open(kDevice, O_RDWR | O_CLOEXEC | O_NONBLOCK));
+  if (!device) return device_error(errno);
+  auto data = fmt::format("fd={},rootmode={:o},user_id={},group_id={}", device.get(), root_mode & S_IFMT, ::getuid(), ::getgid());
+  if (auto more = filesystem_options(options); !more.empty()) data += "," + more;
+  auto type = options.subtype.empty() ? std::string("fuse") : "fuse." + options.subtype;
+  if (::mount(options.source.c_str(), mountpoint.c_str(), type.c_str(), flags_of(options), data.c_str()) != 0) {
+    return refused(errno, mountpoint);
+  }
+  return Mounted{std::move(device), mountpoint};
+}
+
+void append(std::string& list, std::string_view one) {
+  if (!list.empty()) list += ',';
+  list += one;
+}
+
+/// A value inside a comma-separated list, as fusermount3 reads it.
+std::string escaped(std::string_view value) {
+  std::string out;
+  for (char c : value) {
+    if (c == ',' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string filesystem_options(const MountOptions& options) {
+  std::string out;
+  if (options.allow_other) append(out, "allow_other");
+  if (options.default_permissions) append(out, "default_permissions");
+  if (options.max_read != 0) append(out, fmt::format("max_read={}", options.max_read));
+  for (const auto& one : options.extra) append(out, one);
+  return out;
+}
+
+std::string fusermount_options(const MountOptions& options) {
+  auto out = filesystem_options(options);
+  append(out, "fsname=" + escaped(options.source));
+  if (!options.subtype.empty()) append(out, "subtype=" + escaped(options.subtype));
+  append(out, options.read_only ? "ro" : "rw");
+  append(out, options.exec ? "exec" : "noexec");
+  if (options.noatime) append(out, "noatime");  // nosuid and nodev it sets itself
+  return out;
+}
+
+std::variant<Mounted, MountError> mount(const std::string& mountpoint, const MountOptions& options) {
+  struct stat info {};
+  if (auto error = check_mountpoint(mountpoint, info)) return *error;
+  std::error_code unresolved;
+  auto absolute = std::filesystem::canonical(mountpoint, unresolved).string();
+  if (unresolved) absolute = mountpoint;
+  if (::geteuid() == 0) return mount_as_root(absolute, options, info.st_mode);
+  if (::access(kDevice, R_OK | W_OK) != 0) return device_error(errno);
+  return fusermount(absolute, options);
+}
+
+Result<void> unmount(const std::string& mountpoint, bool lazy) {
+  if (::geteuid() != 0) return fusermount_unmount(mountpoint, lazy);
+  if (::umount2(mountpoint.c_str(), UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) != 0) return posix(errno);
+  return {};
+}
+
+Result<void> set_read_ahead(const std::string& mountpoint, std::uint32_t kib) {
+  struct stat info {};
+  if (::stat(mountpoint.c_str(), &info) != 0) return posix(errno);
+  auto path = fmt::format("/sys/class/bdi/{}:{}/read_ahead_kb", major(info.st_dev), minor(info.st_dev));
+  UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!file) return posix(errno);
+  auto text = std::to_string(kib);
+  if (::write(file.get(), text.data(), text.size()) < 0) return posix(errno);
+  return {};
+}
+
+}  // namespace kiseki::fuse

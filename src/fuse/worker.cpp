@@ -1,0 +1,157 @@
+#include "fuse/worker.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
+#include <cassert>
+
+#include "core/log.hpp"
+
+namespace kiseki::fuse {
+
+Worker::Worker(SessionShared& shared, asio::io_context& loop, std::unique_ptr<Queue> queue)
+    : shared_(shared), loop_(loop), queue_(std::move(queue)), idle_(loop) {}
+
+Worker::~Worker() { assert(in_flight_.count() == 0); }
+
+void Worker::start(std::optional<Settings> agreed) {
+  agreed_ = agreed;
+  queue_->start(*this);
+}
+
+asio::awaitable<void> Worker::stop_reading() { return queue_->close(); }
+
+asio::awaitable<void> Worker::drain(std::chrono::milliseconds grace) {
+  cancel_running(true);
+  idle_.expires_after(grace);
+  while (in_flight_.count() > 0) {
+    auto [woken] = co_await idle_.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (woken) continue;  // by finished(); else the grace is over
+    log::warn("fuse.drain.cancel", {{"requests", in_flight_.count()}});
+    idle_.expires_at(std::chrono::steady_clock::time_point::max());
+    cancel_running(false);
+  }
+}
+
+void Worker::cancel_running(bool only_lock_waits) {
+  std::vector<std::uint64_t> running;
+  in_flight_.each([&](Delivery& one) {
+    if (one.waits_for_lock || !only_lock_waits) running.push_back(one.request.header.unique);
+  });
+  for (auto unique : running) {  // cancelling one may end others
+    if (auto* still = in_flight_.find(unique)) cancel(*still);
+  }
+}
+
+bool Worker::interrupt(std::uint64_t unique) {
+  if (!in_flight_.has(unique)) return false;
+  asio::post(loop_, [this, unique] {
+    auto* delivery = in_flight_.find(unique);
+    if (delivery == nullptr) return;
+    delivery->interrupted = true;
+    cancel(*delivery);
+  });
+  return true;
+}
+
+void Worker::cancel(Delivery& delivery) { delivery.cancel.emit(asio::cancellation_type::terminal); }
+
+void Worker::arrived(Delivery& delivery) {
+  auto body = decode(delivery.request, agreed_ ? agreed_->dialect() : Dialect{});
+  auto opcode = delivery.request.header.opcode;
+  if (!body) {
+    if (wants_reply(opcode)) return done(delivery, to_errno(body.error()));
+    return queue_->recycle(delivery);
+  }
+  if (!agreed_ && opcode != FUSE_INIT) return done(delivery, EIO);  // the kernel never does this
+  try {
+    serve(delivery, *body);
+  } catch (...) {
+    log_bug(delivery, std::current_exception());
+    if (!delivery.answered && wants_reply(opcode)) send_errno(delivery, EIO);
+    queue_->recycle(delivery);
+  }
+}
+
+void Worker::ended(std::error_code why) { shared_.ended(why); }
+
+void Worker::finished(Delivery& delivery, std::exception_ptr failure) {
+  in_flight_.remove(delivery);
+  if (failure) {
+    bool cancelled = false;
+    try {
+      std::rethrow_exception(failure);
+    } catch (const boost::system::system_error& e) {
+      cancelled = e.code() == asio::error::operation_aborted;
+    } catch (...) {
+    }
+    if (!cancelled) log_bug(delivery, failure);
+    if (!delivery.answered) send_errno(delivery, delivery.interrupted && cancelled ? EINTR : EIO);
+  }
+  queue_->recycle(delivery);
+  if (in_flight_.count() == 0) idle_.cancel();
+}
+
+void Worker::log_bug(const Delivery& delivery, std::exception_ptr failure) {
+  std::string what = "not a std::exception";
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::exception& e) {
+    what = e.what();
+  } catch (...) {
+  }
+  const auto& header = delivery.request.header;
+  log::error("fuse.request.bug",
+             {{"opcode", header.opcode}, {"unique", header.unique}, {"node", header.nodeid}, {"what", what}});
+}
+
+void Worker::init(Delivery& delivery, const Init& offer) {
+  auto answer = negotiate(offer, shared_.options);
+  if (!answer) {
+    log::error("fuse.init.refused", {{"major", offer.major}, {"minor", offer.minor}});
+    done(delivery, to_errno(answer.error()));
+    return shared_.ended(answer.error());
+  }
+  send_struct(delivery, answer->out);
+  queue_->recycle(delivery);
+  if (answer->settings.minor == 0) return;  // asked again in our version
+  agreed_ = answer->settings;
+  shared_.initialised(answer->settings);
+}
+
+void Worker::interrupt_asked(Delivery& delivery, std::uint64_t unique) {
+  for (auto& worker : shared_.workers) {
+    if (worker->interrupt(unique)) return queue_->recycle(delivery);
+  }
+  // Answered meanwhile, or another loop has only just read it: asked again, the kernel knows.
+  done(delivery, EAGAIN);
+}
+
+vfs::Caller Worker::caller(const Delivery& delivery) const {
+  const auto& header = delivery.request.header;
+  return {header.uid, header.gid, header.pid};
+}
+
+void Worker::done(Delivery& delivery, int error) {
+  send_errno(delivery, error);
+  queue_->recycle(delivery);
+}
+
+void Worker::send_error(Delivery& delivery, std::error_code error) {
+  auto number = to_errno(error);
+  if (number == ECANCELED && delivery.interrupted) number = EINTR;
+  send_errno(delivery, number);
+}
+
+void Worker::send_errno(Delivery& delivery, int error) {
+  delivery.answered = true;
+  queue_->send(delivery, error >= 0 && error < 512 ? error : EIO, {});  // the kernel refuses others
+}
+
+void Worker::send_body(Delivery& delivery, std::span<const iovec> body) {
+  delivery.answered = true;
+  queue_->send(delivery, 0, body);
+}
+
+}  // namespace kiseki::fuse
