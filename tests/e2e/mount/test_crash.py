@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""kill -9 of the client under load: what fsync had confirmed is there and intact, and the dead session goes away."""
+import hashlib
+import multiprocessing
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import mounted  # noqa: E402
+
+
+def body_of(name, version):
+    """Contents that their name and version determine: from a few bytes to five MiB."""
+    seed = hashlib.sha256(f"{name} {version}".encode()).digest()
+    length = (10, 4096, 100_001, 1 << 20, 5_000_000)[seed[0] % 5]
+    return (seed * (length // 32 + 1))[:length]
+
+
+def write_and_confirm(folder, writer, confirmed):
+    """Creates, overwrites and renames files until the file system dies under us; tells what fsync confirmed."""
+    number = 0
+    try:
+        while True:
+            name = f"w{writer}-{number}"
+            fd = os.open(os.path.join(folder, name + ".part"), os.O_CREAT | os.O_WRONLY, 0o644)
+            body = body_of(name, 1)
+            for start in range(0, len(body), 65536):
+                os.write(fd, body[start:start + 65536])
+            os.fsync(fd)
+            os.close(fd)
+            os.rename(os.path.join(folder, name + ".part"), os.path.join(folder, name))
+            confirmed.put(name)
+            number += 1
+    except OSError:
+        pass  # the client is gone, as planned
+
+
+class CrashTest(mounted.MountedTest):
+    flags = ("--heartbeat", "1s")
+
+    def sessions(self):
+        return self.volume.status()["Sessions"] or []
+
+    def load_and_kill(self, seconds):
+        confirmed = multiprocessing.Queue()
+        writers = [multiprocessing.Process(target=write_and_confirm, args=(self.mount.path, n, confirmed)) for n in range(3)]
+        for writer in writers:
+            writer.start()
+        names, deadline = [], time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            while not confirmed.empty():
+                names.append(confirmed.get())
+            time.sleep(0.01)
+        self.mount.kill()
+        time.sleep(0.2)
+        while not confirmed.empty():
+            names.append(confirmed.get())
+        for writer in writers:
+            writer.join(20)
+            if writer.is_alive():
+                writer.kill()
+        return names
+
+    def check(self, names):
+        for name in names:
+            with open(self.path(name), "rb") as file:
+                self.assertTrue(file.read() == body_of(name, 1), f"{name} was confirmed by fsync and now differs")
+
+    def test_what_was_synced_survives(self):
+        names = []
+        for round_number in range(3):
+            before = {n.split("-")[0]: 0 for n in names}
+            for name in os.listdir(self.path()):  # the next writers begin at number 0 again
+                if name.startswith("w"):
+                    os.unlink(self.path(name))
+            names = self.load_and_kill(2.0 + round_number * 0.37)
+            self.assertGreater(len(names), 5, f"hardly anything was written {before}")
+            self.mount = self.volume.mount(*self.flags)
+            self.check(names)
+            for name in os.listdir(self.path()):
+                if name.startswith("w"):  # unconfirmed files may be short, but must be readable and removable
+                    with open(self.path(name), "rb") as file:
+                        file.read()
+        for name in os.listdir(self.path()):
+            if name.startswith("w"):
+                os.unlink(self.path(name))
+
+    def test_synced_bytes_of_an_open_file_survive(self):
+        fd = os.open(self.path("log"), os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
+        os.write(fd, b"A" * 300_000)
+        os.fsync(fd)
+        os.write(fd, b"B" * 1000)
+        self.mount.kill()
+        try:
+            os.close(fd)
+        except OSError:
+            pass
+        self.mount = self.volume.mount(*self.flags)
+        with open(self.path("log"), "rb") as file:
+            body = file.read()
+        self.assertTrue(body[:300_000] == b"A" * 300_000)
+        self.assertIn(body[300_000:], (b"", b"B" * 1000))
+
+    def test_the_dead_session_goes_away(self):
+        victim = self.sessions()
+        self.assertEqual(1, len(victim))
+        fd = os.open(self.path("open-and-unlinked"), os.O_CREAT | os.O_RDWR)
+        os.write(fd, b"x" * (1 << 20))
+        os.fsync(fd)
+        os.unlink(self.path("open-and-unlinked"))
+        self.mount.kill()
+        try:
+            os.close(fd)
+        except OSError:
+            pass
+        self.mount = self.volume.mount(*self.flags)
+        dead = victim[0]["Sid"]
+        deadline = time.monotonic() + 30  # expiry is five heartbeats; then the next client's turn to clean
+        while dead in [s["Sid"] for s in self.sessions()]:
+            self.assertLess(time.monotonic(), deadline, f"session {dead} is still listed")
+            time.sleep(0.5)
+        self.assertEqual(1, len(self.sessions()))
+        deadline = time.monotonic() + 30
+        while self.volume.block_files():  # the sustained file's data went with its session
+            self.assertLess(time.monotonic(), deadline, "the unlinked file's blocks are still in the store")
+            time.sleep(0.5)
+
+    def test_locks_of_the_dead_go_away(self):
+        import fcntl
+        with open(self.path("lock"), "wb"):
+            pass
+        fd = os.open(self.path("lock"), os.O_RDWR)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        self.mount.kill()
+        try:
+            os.close(fd)
+        except OSError:
+            pass
+        self.mount = self.volume.mount(*self.flags)
+        fd = os.open(self.path("lock"), os.O_RDWR)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                self.assertLess(time.monotonic(), deadline, "a dead client's lock is still held")
+                time.sleep(0.3)
+        os.close(fd)
+
+
+if __name__ == "__main__":
+    mounted.main()

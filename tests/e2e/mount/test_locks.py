@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Locks between processes: flock(2) and fcntl(2), waiting, and release when the holder dies."""
+import errno
+import fcntl
+import multiprocessing
+import os
+import struct
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import mounted  # noqa: E402
+
+
+def hold(path, lock, ready, release):
+    fd = os.open(path, os.O_RDWR)
+    lock(fd)
+    ready.set()
+    release.wait(60)
+    os._exit(0)  # without unlocking: the end of the process is what releases
+
+
+def take_and_tell(path, lock, told):
+    fd = os.open(path, os.O_RDWR)
+    lock(fd)
+    told.put(time.monotonic())
+
+
+def add_many(path, count):
+    for _ in range(count):
+        fd = os.open(path, os.O_RDWR)
+        fcntl.lockf(fd, fcntl.LOCK_EX)
+        number = int(os.pread(fd, 20, 0) or b"0")
+        os.pwrite(fd, b"%d" % (number + 1), 0)
+        os.close(fd)  # closing releases a POSIX lock
+
+
+def whole_flock(fd):
+    fcntl.flock(fd, fcntl.LOCK_EX)
+
+
+def first_ten(fd):
+    fcntl.lockf(fd, fcntl.LOCK_EX, 10, 0)
+
+
+class LocksTest(mounted.MountedTest):
+    def setUp(self):
+        super().setUp()
+        self.file = self.path("lock")
+        with open(self.file, "wb"):
+            pass
+
+    def holder(self, lock):
+        ready, release = multiprocessing.Event(), multiprocessing.Event()
+        process = multiprocessing.Process(target=hold, args=(self.file, lock, ready, release))
+        process.start()
+        self.addCleanup(process.kill)
+        self.assertTrue(ready.wait(30))
+        return process, release
+
+    def busy(self, call, *arguments):
+        with self.assertRaises(OSError) as refused:
+            call(*arguments)
+        self.assertIn(refused.exception.errno, (errno.EAGAIN, errno.EACCES))
+
+    def test_flock_excludes_and_ends_with_its_process(self):
+        process, _ = self.holder(whole_flock)
+        fd = os.open(self.file, os.O_RDWR)
+        self.busy(fcntl.flock, fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self.busy(fcntl.flock, fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        process.kill()
+        process.join()
+        deadline = time.monotonic() + 10  # the kernel tells the file system when it gets to it
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                self.assertLess(time.monotonic(), deadline, "the dead process still holds its lock")
+                time.sleep(0.02)
+        os.close(fd)
+
+    def test_shared_flocks(self):
+        first, second = os.open(self.file, os.O_RDWR), os.open(self.file, os.O_RDWR)
+        fcntl.flock(first, fcntl.LOCK_SH)
+        fcntl.flock(second, fcntl.LOCK_SH)
+        self.busy(fcntl.flock, second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(first, fcntl.LOCK_UN)
+        fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(first)
+        os.close(second)
+
+    def test_ranges(self):
+        self.holder(first_ten)
+        fd = os.open(self.file, os.O_RDWR)
+        self.busy(fcntl.lockf, fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 9)
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 5, 10)
+        asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        told = struct.unpack("hhqqi4x", fcntl.fcntl(fd, fcntl.F_GETLK, asked))
+        self.assertEqual((fcntl.F_WRLCK, 0, 10), (told[0], told[2], told[3]))
+        os.close(fd)
+
+    def test_waiting_for(self):
+        for lock in (whole_flock, first_ten):
+            with self.subTest(lock=lock.__name__):
+                process, release = self.holder(lock)
+                told = multiprocessing.Queue()
+                waiter = multiprocessing.Process(target=take_and_tell, args=(self.file, lock, told))
+                waiter.start()
+                time.sleep(0.5)
+                self.assertTrue(told.empty(), "the lock was granted twice")
+                released = time.monotonic()
+                release.set()
+                process.join()
+                self.assertGreaterEqual(told.get(timeout=30), released)
+                waiter.join()
+
+    def test_an_interrupted_wait_ends(self):
+        self.holder(whole_flock)
+        told = multiprocessing.Queue()
+        waiter = multiprocessing.Process(target=take_and_tell, args=(self.file, whole_flock, told))
+        waiter.start()
+        time.sleep(0.3)
+        waiter.kill()
+        waiter.join(10)
+        self.assertIsNotNone(waiter.exitcode, "a killed process still waits for a lock")
+
+    def test_counting_under_a_lock(self):
+        adders = [multiprocessing.Process(target=add_many, args=(self.file, 60)) for _ in range(4)]
+        for adder in adders:
+            adder.start()
+        for adder in adders:
+            adder.join(120)
+            self.assertEqual(0, adder.exitcode)
+        with open(self.file) as file:
+            self.assertEqual(240, int(file.read()))
+
+    def test_two_clients_see_each_other(self):
+        other = self.volume.mount()
+        mine, theirs = os.open(self.file, os.O_RDWR), os.open(other / "lock", os.O_RDWR)
+        fcntl.flock(mine, fcntl.LOCK_EX)
+        self.busy(fcntl.flock, theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(mine, fcntl.LOCK_UN)
+        fcntl.flock(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(mine)
+        os.close(theirs)
+
+
+if __name__ == "__main__":
+    mounted.main()
