@@ -25,7 +25,7 @@ enum class Level { debug, info, warn, error };
 struct Options {
   Level level = Level::info;
   bool json = false;
-  std::string file;  ///< empty: standard error
+  std::string file{};  ///< empty: standard error
 };
 void configure(const Options& options);  ///< throws std::runtime_error when the file cannot be opened
 bool enabled(Level level) noexcept;

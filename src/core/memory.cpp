@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "core/memory_region.hpp"
-#include "core/log.hpp"
 #include "core/waiter.hpp"
 
 namespace kiseki {
@@ -67,6 +66,7 @@ struct BufferArena::State {
   void enqueue(Request& request);
   void leave(Request& request);
   void serve_and_unlock(std::unique_lock<std::mutex> lock);
+  void serve_again();
   std::byte* try_take(unsigned size_class);
   void reclaim(std::size_t extra);
 
@@ -95,7 +95,7 @@ std::byte* BufferArena::State::take(unsigned size_class, CoolingList& cooling) {
       if (used + warm > options.limit_bytes) cool_warm(used + warm - options.limit_bytes, cooling);
       return data;
     }
-    log::warn("memory.refused", {{"bytes", bytes}});
+    // Every slot is on its way to the kernel (`finish_cooling` serves the queue again), or the kernel refuses.
   }
   auto* data = overflow ? overflow->take(size_class) : nullptr;
   if (data) overflow_used += bytes;
@@ -131,8 +131,9 @@ void BufferArena::State::cool_warm(std::size_t bytes, CoolingList& cooling) {
 void BufferArena::State::finish_cooling(const CoolingList& cooling) {
   if (cooling.empty()) return;
   for (auto [c, slot] : cooling) regions[c]->cool(slot);
-  std::lock_guard lock(mutex);
+  std::unique_lock lock(mutex);
   for (auto [c, slot] : cooling) regions[c]->put_cold(slot);
+  if (!queue.empty()) serve_and_unlock(std::move(lock));
 }
 
 /// Under the mutex: first come, first served; a big request at the front is not overtaken by small ones behind it.
@@ -164,6 +165,12 @@ void BufferArena::State::serve_and_unlock(std::unique_lock<std::mutex> lock) {
     woken.pop_front();
     request.resume(true);
   }
+}
+
+/// For what no release will tell us: a cache that can give now, a kernel that has memory again.
+void BufferArena::State::serve_again() {
+  reclaim(0);
+  serve_and_unlock(std::unique_lock(mutex));
 }
 
 void BufferArena::State::release(std::byte* data, std::size_t size) {
@@ -241,7 +248,7 @@ BufferPtr BufferArena::try_allocate(std::size_t bytes) {
 
 namespace {
 
-/// Asks the reclaimers again and again while a request waits. Shared with the timer's handler, which may run last.
+/// Tries again and again while a request waits. Shared with the timer's handler, which may run last.
 template <class State>
 struct Nagging : std::enable_shared_from_this<Nagging<State>> {
   Nagging(asio::any_io_executor here, std::weak_ptr<State> s) : timer(here), state(std::move(s)) {}
@@ -250,7 +257,7 @@ struct Nagging : std::enable_shared_from_this<Nagging<State>> {
     timer.async_wait([self = this->shared_from_this()](boost::system::error_code ec) {
       auto alive = self->state.lock();
       if (ec || self->stopped || !alive) return;
-      alive->reclaim(0);
+      alive->serve_again();
       self->start();
     });
   }

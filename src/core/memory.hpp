@@ -42,7 +42,7 @@ class BufferArena {
  public:
   struct Options {
     std::size_t limit_bytes = std::size_t{300} << 20;
-    std::string overflow_dir;                ///< not empty: beyond the limit, memory is mapped from an unlinked file there
+    std::string overflow_dir{};              ///< not empty: beyond the limit, memory is mapped from an unlinked file there
     std::size_t overflow_bytes = 0;
   };
   explicit BufferArena(Options options);

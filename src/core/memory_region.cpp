@@ -8,6 +8,10 @@
 #include <cassert>
 #include <cerrno>
 #include <system_error>
+#include <utility>
+
+#include "core/log.hpp"
+#include "core/result.hpp"
 
 namespace kiseki::detail {
 namespace {
@@ -40,7 +44,10 @@ Region::~Region() {
 bool Region::grow() {
   if (usable_ == slots_) return false;
   auto step = std::clamp<std::size_t>((std::size_t{4} << 20) / slot_bytes_, 1, slots_ - usable_);
-  if (::mprotect(base_ + usable_ * slot_bytes_, step * slot_bytes_, PROT_READ | PROT_WRITE) != 0) return false;
+  if (::mprotect(base_ + usable_ * slot_bytes_, step * slot_bytes_, PROT_READ | PROT_WRITE) != 0) {
+    if (!std::exchange(refused_, true)) log::error("memory.refused", {{"bytes", step * slot_bytes_}, {"error", posix(errno)}});
+    return false;
+  }
   usable_ += step;
   return true;
 }

@@ -45,6 +45,7 @@ class Region {
   std::byte* base_ = nullptr;
   std::size_t fresh_ = 0;   // slots from here on were never handed out
   std::size_t usable_ = 0;  // slots below are mapped read-write
+  bool refused_ = false;    // said so once
   std::vector<std::uint32_t> warm_, cold_;
 };
 
