@@ -1,0 +1,371 @@
+#!/usr/bin/env python3
+"""Kiseki and JuiceFS on one volume: one formats, the other writes, both at once, and JuiceFS's own checks find nothing.
+
+JUICEFS names the other client's binary; without it nothing runs.
+"""
+import errno
+import fcntl
+import json
+import multiprocessing
+import os
+import random
+import re
+import shutil
+import sqlite3
+import sys
+import threading
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "e2e", "support")]
+import mounted  # noqa: E402
+from recount import Recount, schema  # noqa: E402
+
+JUICEFS = os.environ.get("JUICEFS", "")
+INTERNAL = {".accesslog", ".config", ".control", ".stats", ".trash"}
+EXPECTED = {errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ESTALE,
+            errno.EPERM}  # link(2) of a directory
+
+
+def tree(mount):
+    return mounted.tree_of(mount.path, hidden=INTERNAL)
+
+
+class InteropTest(unittest.TestCase):
+    def ours(self):
+        return mounted.binary()
+
+    def check_with_juicefs(self, volume):
+        """JuiceFS's fsck and gc have nothing to say, and names, nodes and link counts fit together."""
+        done = volume.run("fsck", volume.meta, client=JUICEFS, check=False)
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+        done = volume.run("gc", volume.meta, client=JUICEFS, env={**os.environ, "JFS_GC_SKIPPEDTIME": "1"})
+        told = re.search(r"(\d+) leaked", done.stdout + done.stderr)
+        self.assertIsNotNone(told, done.stdout + done.stderr)
+        self.assertEqual("0", told[1], done.stdout + done.stderr)
+        self.assertEqual([], Recount(volume.database).structure_differences())
+
+    def check_counts(self, volume):
+        counted = Recount(volume.database)
+        self.assertEqual(counted.usage(), counted.stored_usage(), "usage: (space, inodes) counted, stored")
+        self.assertEqual([], counted.stats_differences())
+        self.assertEqual(0, counted.sessions)
+
+
+def fill(mount, seed):
+    """One of everything that a volume can hold, and files written in ways that leave many slices."""
+    source = random.Random(seed)
+    os.makedirs(mount / "dir/deeper")
+    for number in range(30):
+        with open(mount / f"dir/f{number}", "wb") as file:
+            file.write(source.randbytes(source.choice((0, 1, 4096, 100_000, 4 << 20, 5_000_001))))
+    os.link(mount / "dir/f3", mount / "dir/deeper/hard")
+    os.symlink("../dir/f1", mount / "dir/soft")
+    os.mkfifo(mount / "dir/fifo")
+    os.mknod(mount / "dir/device", 0o600 | 0o020000, os.makedev(1, 3))
+    os.setxattr(mount / "dir/f2", "user.colour", b"blue \0 green")
+    os.chmod(mount / "dir/f4", 0o6751)
+    os.chown(mount / "dir/f5", 1234, 5678)
+    os.utime(mount / "dir/f6", ns=(10**18 + 1, 10**18 + 2))
+    fd = os.open(mount / "patched", os.O_CREAT | os.O_RDWR)
+    for step in range(120):
+        os.pwrite(fd, source.randbytes(source.randrange(1, 30_000)), source.randrange(70 << 20))
+        if step % 3 == 0:
+            os.fsync(fd)
+        if step % 40 == 39:
+            os.ftruncate(fd, source.randrange(60 << 20, 75 << 20))
+    os.close(fd)
+    fd = os.open(mount / "sparse", os.O_CREAT | os.O_RDWR)
+    os.pwrite(fd, b"far", 1 << 30)
+    os.close(fd)
+    os.rename(mount / "dir/f7", mount / "moved")
+    os.unlink(mount / "dir/f8")
+
+
+class ByTurnsTest(InteropTest):
+    def one_formats_the_other_reads(self, formatter, writer, reader):
+        volume = mounted.Volume(self, client=formatter)
+        mount = volume.mount("--enable-xattr", client=writer)
+        fill(mount, 7)
+        if os.path.isdir("/usr/share/perl"):
+            mounted.run(["cp", "-a", "/usr/share/perl", mount.path])
+        before = tree(mount)
+        mount.unmount()
+        self.check_with_juicefs(volume)
+        if writer != JUICEFS:
+            self.check_counts(volume)
+        mount = volume.mount("--enable-xattr", client=reader)
+        self.assertEqual([], mounted.differences(before, tree(mount)))
+        self.assertEqual(b"blue \0 green", os.getxattr(mount / "dir/f2", "user.colour"))
+        for name in os.listdir(mount.path):
+            if name not in INTERNAL:
+                mounted.run(["rm", "-rf", mount / name])
+        mount.unmount()
+        self.check_with_juicefs(volume)
+        self.assertEqual((0, 0), Recount(volume.database).usage())
+
+    def test_they_format_we_write_they_read(self):
+        self.one_formats_the_other_reads(JUICEFS, self.ours(), JUICEFS)
+
+    def test_we_format_they_write_we_read(self):
+        self.one_formats_the_other_reads(self.ours(), JUICEFS, self.ours())
+
+    def test_we_format_and_write_they_read(self):
+        self.one_formats_the_other_reads(self.ours(), self.ours(), JUICEFS)
+
+    def test_the_trash_is_shared(self):
+        volume = mounted.Volume(self, client=JUICEFS, trash_days=1)
+        mount = volume.mount(client=self.ours())
+        with open(mount / "thrown", "wb") as file:
+            file.write(b"away" * 1000)
+        inode = os.stat(mount / "thrown").st_ino
+        os.unlink(mount / "thrown")
+        mount.unmount()
+        mount = volume.mount(client=JUICEFS)
+        hour = [n for n in os.listdir(mount / ".trash")]
+        self.assertEqual(1, len(hour))
+        thrown = mount / f".trash/{hour[0]}/1-{inode}-thrown"
+        with open(thrown, "rb") as file:
+            self.assertEqual(b"away" * 1000, file.read())
+        os.rename(thrown, mount / "back")
+        mount.unmount()
+        mount = volume.mount(client=self.ours())
+        with open(mount / "back", "rb") as file:
+            self.assertEqual(b"away" * 1000, file.read())
+        mount.unmount()
+        self.check_with_juicefs(volume)
+
+
+class FormatTest(InteropTest):
+    def test_same_schema_setting_and_counters(self):
+        mine, theirs = mounted.Volume(self, client=self.ours()), mounted.Volume(self, client=JUICEFS)
+        self.assertEqual(schema(theirs.database), schema(mine.database))
+        told = []
+        for volume in (mine, theirs):
+            database = sqlite3.connect(volume.database)
+            setting = json.loads(database.execute("select value from jfs_setting where name='format'").fetchone()[0])
+            rows = {name: database.execute(f"select * from {name} order by 1").fetchall() for name in ("jfs_counter", "jfs_edge")}
+            rows["nodes"] = database.execute("select inode, type, mode, nlink, length, parent from jfs_node order by 1").fetchall()
+            database.close()
+            for differs in ("UUID", "Bucket"):
+                setting.pop(differs)
+            told.append((setting, rows))
+        self.assertEqual(told[1], told[0])
+
+    def test_status_and_info_have_the_same_shape(self):
+        volume = mounted.Volume(self, client=JUICEFS)
+        mount = volume.mount(client=self.ours())
+        with open(mount / "f", "wb") as file:
+            file.write(b"i" * 5_000_000)
+        mine, theirs = volume.status(client=self.ours()), volume.status(client=JUICEFS)
+        self.assertEqual(theirs["Setting"], mine["Setting"])
+        self.assertEqual(set(theirs["Sessions"][0]), set(mine["Sessions"][0]))
+        self.assertEqual(set(theirs["Stat"]), set(mine["Stat"]))
+        asked = [volume.run("info", mount / "f", client=client).stdout for client in (JUICEFS, self.ours())]
+        self.assertEqual(asked[0], asked[1])
+
+
+def own_files(mount_path, client, seed, seconds, told):
+    """Works on names that only this client uses; tells what must be there in the end."""
+    source, bodies = random.Random(seed), {}
+    folder = os.path.join(mount_path, "shared")
+    deadline = time.monotonic() + seconds
+    number = 0
+    try:
+        while time.monotonic() < deadline:
+            name = f"{client}-{source.randrange(12)}"
+            path, what = os.path.join(folder, name), source.random()
+            if what < 0.5:
+                body = source.randbytes(source.choice((10, 5000, 200_000)))
+                with open(path, "wb") as file:
+                    file.write(body)
+                bodies[name] = body
+            elif what < 0.7 and name in bodies:
+                with open(path, "ab") as file:
+                    file.write(b"+" * 100)
+                bodies[name] += b"+" * 100
+            elif what < 0.85 and name in bodies:
+                other = f"{client}-{source.randrange(12)}"
+                os.rename(path, os.path.join(folder, other))
+                bodies[other] = bodies.pop(name)
+            elif name in bodies:
+                os.unlink(path)
+                del bodies[name]
+            number += 1
+        told.put((client, number, bodies, ""))
+    except BaseException as problem:
+        told.put((client, number, bodies, f"{type(problem).__name__}: {problem}"))
+
+
+def fight(mount_path, seed, seconds, told):
+    """Creates, renames, links and removes names that the other client wants too. Only honest errors are allowed."""
+    source, surprises = random.Random(seed), []
+    folder = os.path.join(mount_path, "fight")
+    deadline = time.monotonic() + seconds
+
+    def name():
+        return os.path.join(folder, *([f"d{source.randrange(3)}"] if source.random() < 0.5 else []), f"n{source.randrange(10)}")
+
+    actions = [lambda: os.close(os.open(name(), os.O_CREAT | os.O_WRONLY, 0o644)), lambda: os.mkdir(name()), lambda: os.unlink(name()),
+               lambda: os.rmdir(name()), lambda: os.rename(name(), name()), lambda: os.link(name(), name()),
+               lambda: os.symlink("x", name()), lambda: os.stat(name()), lambda: os.chmod(name(), 0o600)]
+    count = 0
+    while time.monotonic() < deadline:
+        try:
+            source.choice(actions)()
+        except OSError as problem:
+            if problem.errno not in EXPECTED:
+                surprises.append(str(problem))
+        count += 1
+    told.put((count, surprises[:10]))
+
+
+class AtOnceTest(InteropTest):
+    def mount_both(self, *flags):
+        volume = mounted.Volume(self, client=JUICEFS)
+        return volume, volume.mount(*flags, client=self.ours()), volume.mount(*flags, client=JUICEFS)
+
+    def test_each_with_its_own_names(self):
+        volume, mine, theirs = self.mount_both()
+        os.mkdir(mine / "shared")
+        told = multiprocessing.Queue()
+        workers = [multiprocessing.Process(target=own_files, args=(mount.path, f"{who}{n}", n, 8, told))
+                   for who, mount in (("ours", mine), ("theirs", theirs)) for n in range(2)]
+        for worker in workers:
+            worker.start()
+        wanted = {}
+        for _ in workers:
+            client, count, bodies, problem = told.get(timeout=120)
+            self.assertEqual("", problem, client)
+            self.assertGreater(count, 10, client)
+            wanted.update(bodies)
+        for worker in workers:
+            worker.join()
+        time.sleep(2.5)  # both kernels' timeouts of one second have passed
+        for mount in (mine, theirs):
+            self.assertEqual(set(wanted), set(os.listdir(mount / "shared")))
+            for name, body in wanted.items():
+                with open(mount / f"shared/{name}", "rb") as file:
+                    self.assertTrue(file.read() == body, f"{name} through {mount.client}")
+        mine.unmount()
+        theirs.unmount()
+        self.check_with_juicefs(volume)
+        counted = Recount(volume.database)
+        self.assertEqual(counted.usage(), counted.stored_usage())
+
+    def test_both_want_the_same_names(self):
+        volume, mine, theirs = self.mount_both()
+        os.makedirs(mine / "fight")
+        for number in range(3):
+            os.mkdir(mine / f"fight/d{number}")
+        told = multiprocessing.Queue()
+        workers = [multiprocessing.Process(target=fight, args=(mount.path, n, 8, told))
+                   for n, mount in enumerate((mine, theirs, mine, theirs))]
+        for worker in workers:
+            worker.start()
+        for _ in workers:
+            count, surprises = told.get(timeout=120)
+            self.assertEqual([], surprises)
+            self.assertGreater(count, 50)
+        for worker in workers:
+            worker.join()
+        time.sleep(2.5)
+        self.assertEqual([], mounted.differences(tree(mine), tree(theirs)))
+        mine.unmount()
+        theirs.unmount()
+        self.check_with_juicefs(volume)
+
+    def test_what_one_writes_the_other_reads(self):
+        _, mine, theirs = self.mount_both()
+        for number in range(20):
+            writer, reader = (mine, theirs) if number % 2 else (theirs, mine)
+            body = random.Random(number).randbytes(300_000 + number)
+            with open(writer / "passed", "wb") as file:
+                file.write(body)
+            time.sleep(1.1)  # close-to-open, plus the kernel's attribute timeout
+            with open(reader / "passed", "rb") as file:
+                self.assertTrue(file.read() == body, f"round {number}")
+
+    def test_locks_hold_across_clients(self):
+        _, mine, theirs = self.mount_both()
+        with open(mine / "lock", "wb"):
+            pass
+        time.sleep(1.1)
+        for first, second in ((mine, theirs), (theirs, mine)):
+            for call in (fcntl.flock, fcntl.lockf):
+                one, two = os.open(first / "lock", os.O_RDWR), os.open(second / "lock", os.O_RDWR)
+                call(one, fcntl.LOCK_EX)
+                with self.assertRaises(OSError) as refused:
+                    call(two, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.assertIn(refused.exception.errno, (errno.EAGAIN, errno.EACCES))
+                call(one, fcntl.LOCK_UN)
+                call(two, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.close(one)
+                os.close(two)
+
+    def test_each_appends_to_one_file(self):
+        # Appends of two clients take turns; none is lost.
+        _, mine, theirs = self.mount_both()
+        with open(mine / "log", "wb"):
+            pass
+        time.sleep(1.1)
+
+        def append(mount, who):
+            for number in range(25):
+                fd = os.open(mount / "log", os.O_RDWR | os.O_APPEND)
+                fcntl.flock(fd, fcntl.LOCK_EX)
+                os.close(os.open(mount / "log", os.O_RDONLY))  # an open asks for the newest length
+                os.write(fd, f"{who} {number}\n".encode())
+                os.fsync(fd)
+                os.close(fd)
+                time.sleep(1.05 / 25)
+
+        for who, mount in (("ours", mine), ("theirs", theirs), ("ours again", mine)):
+            append(mount, who)
+            time.sleep(1.1)
+        for mount in (mine, theirs):
+            with open(mount / "log") as file:
+                self.assertEqual([f"{who} {n}" for who in ("ours", "theirs", "ours again") for n in range(25)], file.read().splitlines())
+
+
+class LongLockTest(InteropTest):
+    """Another process holds SQLite's write lock longer than JuiceFS waits; our users only wait."""
+
+    def test_a_held_write_lock_is_waited_for(self):
+        volume = mounted.Volume(self, client=self.ours())
+        mount = volume.mount(client=self.ours())
+        with open(mount / "before", "w") as file:
+            file.write("b")
+        holder = sqlite3.connect(volume.database, timeout=30, isolation_level=None, check_same_thread=False)
+        holder.execute("begin immediate")
+        outcome = []
+
+        def work():
+            try:
+                os.mkdir(mount / "made")
+                with open(mount / "made/file", "w") as file:
+                    file.write("x" * 1000)
+                outcome.append("done")
+            except OSError as problem:
+                outcome.append(str(problem))
+
+        worker = threading.Thread(target=work)
+        began = time.monotonic()
+        worker.start()
+        with open(mount / "before") as file:
+            self.assertEqual("b", file.read(), "readers do not wait for a writer")
+        time.sleep(45)
+        self.assertEqual([], outcome)
+        holder.execute("rollback")
+        holder.close()
+        worker.join(60)
+        self.assertEqual(["done"], outcome)
+        self.assertGreater(time.monotonic() - began, 45)
+
+
+if __name__ == "__main__":
+    if not JUICEFS or shutil.which(JUICEFS) is None:
+        print("SKIPPED ALL: JUICEFS names no binary", file=sys.stderr)
+        sys.exit(mounted.SKIPPED_ALL)
+    mounted.main()
