@@ -27,18 +27,11 @@ bool is_abort(const std::exception_ptr& error) {
 
 using VoidHandler = asio::async_result<asio::use_awaitable_t<>, void()>::handler_type;
 
-/// A parent coroutine that waits for children on its own executor. The last child resumes it by calling `handler`.
-struct Parent {
-  std::optional<VoidHandler> handler;
-  void resume() {
-    auto go_on = std::move(*handler);
-    handler.reset();
-    std::move(go_on)();
-  }
-};
+// A parent waits for children by handing them its handler, which owns the parent: a child that is destroyed instead of
+// ending (its loop is) takes the parent along. So whatever the parent itself holds must not own the handler.
 
 /// One operation against one timer, all on one executor. Shared by both and by the waiting coroutine.
-struct Race : Parent {
+struct Race {
   explicit Race(asio::any_io_executor executor) : timer(executor) {}
   asio::steady_timer timer;
   asio::cancellation_signal cancel;
@@ -55,8 +48,7 @@ struct Race : Parent {
 
 void start_race(std::shared_ptr<Race> race, asio::any_io_executor here, std::chrono::nanoseconds budget,
                 asio::awaitable<void> work, VoidHandler handler) {
-  race->handler.emplace(std::move(handler));
-  if (auto slot = asio::get_associated_cancellation_slot(*race->handler); slot.is_connected()) {
+  if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected()) {
     slot.assign([weak = std::weak_ptr(race)](asio::cancellation_type) {
       if (auto alive = weak.lock()) alive->stop(detail::TimedOut::cancelled);
     });
@@ -65,11 +57,11 @@ void start_race(std::shared_ptr<Race> race, asio::any_io_executor here, std::chr
   race->timer.async_wait([race](boost::system::error_code ec) {
     if (!ec) race->stop(detail::TimedOut::yes);
   });
-  auto ended = [race](std::exception_ptr error) {
+  auto ended = [race, back = std::move(handler)](std::exception_ptr error) mutable {
     race->ended = true;
     race->error = std::move(error);
     race->timer.cancel();
-    race->resume();
+    std::move(back)();
   };
   asio::co_spawn(here, std::move(work), asio::bind_cancellation_slot(race->cancel.slot(), std::move(ended)));
 }
@@ -136,7 +128,7 @@ asio::awaitable<void> detail::run_on_pool(BlockingPool& pool, void (*job)(void*)
 namespace {
 
 /// The operations of one fan_out. Everything happens on the parent's executor.
-struct FanOut : Parent {
+struct FanOut {
   struct Child {
     asio::awaitable<void> work;
     asio::cancellation_signal cancel;
@@ -164,22 +156,26 @@ struct FanOut : Parent {
   }
 };
 
-asio::awaitable<void> run_child(FanOut& all, Async<void> op) {
+asio::awaitable<void> run_child(FanOut& all, FanOut::Child& self, Async<void> op) {
   auto result = co_await std::move(op);
+  self.running = false;  // past cancelling: one that ends before its first suspension must not be cancelled by itself
   if (!result) all.fail(result.error());
 }
 
-void start_more(const std::shared_ptr<FanOut>& all, const asio::any_io_executor& here, std::size_t limit) {
+using SharedHandler = std::shared_ptr<VoidHandler>;
+
+void start_more(const std::shared_ptr<FanOut>& all, const SharedHandler& back, const asio::any_io_executor& here,
+                std::size_t limit) {
   while (!all->stopped && all->running < limit && all->next < all->children.size()) {
     auto& child = all->children[all->next++];
     child.running = true;
     ++all->running;
-    auto ended = [all, &child, here, limit](std::exception_ptr thrown) {
+    auto ended = [all, back, &child, here, limit](std::exception_ptr thrown) {
       child.running = false;
       --all->running;
       if (thrown) all->fail(std::move(thrown));
-      start_more(all, here, limit);
-      if (all->running == 0) all->resume();
+      start_more(all, back, here, limit);
+      if (all->running == 0) std::move(*back)();
     };
     auto work = std::move(child.work);
     asio::co_spawn(here, std::move(work), asio::bind_cancellation_slot(child.cancel.slot(), std::move(ended)));
@@ -196,11 +192,10 @@ Async<void> fan_out(std::vector<Async<void>> ops, std::size_t limit) {
   auto all = std::make_shared<FanOut>();
   for (auto& op : ops) {
     auto& child = all->children.emplace_back();
-    child.work = run_child(*all, std::move(op));
+    child.work = run_child(*all, child, std::move(op));
   }
   auto start = [&all, &here, limit](VoidHandler handler) {
     auto slot = asio::get_associated_cancellation_slot(handler);
-    all->handler.emplace(std::move(handler));
     if (slot.is_connected()) {
       slot.assign([weak = std::weak_ptr(all)](asio::cancellation_type) {
         auto alive = weak.lock();
@@ -209,7 +204,8 @@ Async<void> fan_out(std::vector<Async<void>> ops, std::size_t limit) {
         alive->stop();
       });
     }
-    start_more(all, here, std::max<std::size_t>(limit, 1));
+    auto back = std::make_shared<VoidHandler>(std::move(handler));
+    start_more(all, back, here, std::max<std::size_t>(limit, 1));
   };
   co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(start, asio::use_awaitable);
   if (all->thrown) std::rethrow_exception(all->thrown);
