@@ -243,6 +243,8 @@ void BlockCache::erase(BlockId id) {
 
 void BlockCache::clear() { state_->reclaim(~std::size_t{0}); }
 
+std::size_t BlockCache::make_room(std::size_t bytes) { return state_->reclaim(bytes); }
+
 BlockCache::Counts BlockCache::counts() const {
   Counts sum;
   sum.blocks = state_->blocks;

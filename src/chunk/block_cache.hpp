@@ -28,6 +28,8 @@ class BlockCache {
   void insert(BlockId id, BlockPtr block);
   void erase(BlockId id);
   void clear();
+  /// Evicts until about `bytes` went back to the arena; returns how much did. For those who cannot wait in the arena.
+  std::size_t make_room(std::size_t bytes);
 
   struct Counts {
     std::size_t blocks = 0, bytes = 0;

@@ -132,6 +132,7 @@ Async<BlockPtr> BlockReader::fetch(BlockSpec block) {
   auto most = static_cast<std::size_t>(options_.load_share * static_cast<double>(arena_.limit_bytes()));
   if (loading_bytes_ > std::max(most, memory)) co_return posix(ENOBUFS);
   auto buffer = arena_.try_allocate(length);
+  if (!buffer && cache_.make_room(memory) >= memory) buffer = arena_.try_allocate(length);
   if (!buffer) co_return posix(ENOBUFS);
   CO_CHECK(co_await read_range(block, 0, {buffer->data(), length}));
   BlockPtr loaded(new Block(std::move(buffer), length));

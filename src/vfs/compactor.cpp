@@ -1,0 +1,169 @@
+#include "vfs/compactor.hpp"
+
+#include <algorithm>
+
+#include "chunk/chunk_view.hpp"
+#include "chunk/slice_objects.hpp"
+#include "chunk/slice_writer.hpp"
+#include "core/log.hpp"
+
+namespace kiseki::vfs {
+
+namespace {
+
+constexpr std::size_t kMostRecords = 1000;
+constexpr std::uint32_t kBigBytes = 1 << 20;
+constexpr std::uint32_t kEvery = 100, kAlways = 350;  // records of a chunk after a write
+constexpr std::size_t kOnRead = 5;
+constexpr std::size_t kStepBytes = 1 << 20;  // copied at once
+constexpr int kMemoryTries = 50;             // of 20 ms: compaction yields to readers and writers
+
+/// Leading records that are big against the rest, show all of themselves and lie before everything else: moving them
+/// would cost more than it gains.
+std::uint32_t leading_big(const Slices& records) {
+  std::uint32_t skipped = 0;
+  for (; skipped < records.size(); ++skipped) {
+    const auto& first = records[skipped];
+    if (first.id.value == 0 || first.len < kBigBytes) break;
+    auto view = chunk::ChunkView::of(Slices(records.begin() + skipped, records.end()));
+    if (view.pieces().empty()) break;
+    const auto& front = view.pieces().front();
+    const auto& back = view.pieces().back();
+    bool intact = front.id == first.id && front.pos == first.pos && front.off == first.off && front.len >= first.len;
+    if (!intact || std::uint64_t{first.len} * 5 < back.pos + back.len - front.pos) break;
+  }
+  return skipped;
+}
+
+}  // namespace
+
+std::optional<CompactionPlan> plan_compaction(const Slices& all) {
+  Slices records(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(std::min(all.size(), kMostRecords)));
+  CompactionPlan plan;
+  plan.first = leading_big(records);
+  plan.count = static_cast<std::uint32_t>(records.size()) - plan.first;
+  if (plan.count < 2) return std::nullopt;
+  auto view = chunk::ChunkView::of(Slices(records.begin() + plan.first, records.end()));
+  if (view.pieces().empty()) return std::nullopt;
+  plan.begin = view.pieces().front().pos;
+  plan.end = view.pieces().back().pos + view.pieces().back().len;
+  return plan;
+}
+
+Compactor::Compactor(std::shared_ptr<SliceMeta> meta, object::StorePtr store, chunk::BlockReader& blocks, BufferArena& arena,
+                     TaskGroup& tasks, asio::any_io_executor home, Options options)
+    : meta_(std::move(meta)),
+      store_(std::move(store)),
+      blocks_(blocks),
+      arena_(arena),
+      tasks_(tasks),
+      home_(std::move(home)),
+      options_(std::move(options)),
+      slots_(options_.parallel) {}
+
+void Compactor::written(Ino ino, ChunkIndex index, std::uint32_t records, std::uint32_t added) {
+  auto before = records - std::min(records, added);
+  bool passed_a_hundred = (records + 1) / kEvery != (before + 1) / kEvery;  // the record that makes count % 100 = 99
+  if (passed_a_hundred || records > kAlways) ask(ino, index);
+}
+
+void Compactor::read(Ino ino, ChunkIndex index, std::size_t records) {
+  if (records >= kOnRead) ask(ino, index);
+}
+
+void Compactor::ask(Ino ino, ChunkIndex index) {
+  {
+    std::lock_guard lock(mutex_);
+    if (asked_.size() >= options_.most_waiting || !asked_.emplace(ino, index).second) return;
+  }
+  tasks_.spawn(home_, work(ino, index));
+}
+
+asio::awaitable<void> Compactor::work(Ino ino, ChunkIndex index) {
+  struct Ended {
+    Compactor& compactor;
+    std::pair<Ino, ChunkIndex> chunk;
+    ~Ended() {
+      std::lock_guard lock(compactor.mutex_);
+      compactor.asked_.erase(chunk);
+    }
+  };
+  Ended ended{*this, {ino, index}};
+  auto slot = co_await slots_.acquire();
+  auto done = co_await compact(ino, index);
+  if (!done) log::warn("compact.failed", {{"ino", ino.value}, {"chunk", index.value}, {"error", done.error()}});
+}
+
+Async<void> Compactor::compact(Ino ino, ChunkIndex index) {
+  CO_TRY(auto records, co_await meta_->read_slices(ino, index));
+  auto plan = plan_compaction(records);
+  if (!plan) co_return Result<void>{};
+  co_return co_await rewrite(ino, index, std::move(records), *plan);
+}
+
+/// Memory taken without ever standing in the arena's queue, where it would hold up readers and writers.
+Async<BufferPtr> Compactor::memory(std::size_t bytes) {
+  for (int i = 0; i < kMemoryTries; ++i) {
+    auto buffer = arena_.try_allocate(bytes);
+    if (!buffer && arena_.waiting() == 0 && blocks_.cache().make_room(bytes) > 0) buffer = arena_.try_allocate(bytes);
+    if (buffer) co_return buffer;
+    co_await sleep_for(std::chrono::milliseconds(20));
+  }
+  co_return posix(ENOMEM);
+}
+
+/// Writes what `plan` shows as the blocks of a new slice.
+Async<void> Compactor::copy(const Slices& records, CompactionPlan plan, SliceId into) {
+  Slices run(records.begin() + plan.first, records.begin() + plan.first + plan.count);
+  auto view = chunk::ChunkView::of(run);
+  auto layout = blocks_.layout();
+  auto size = plan.end - plan.begin;
+  for (std::uint32_t index = 0; index < layout.blocks_of(size); ++index) {
+    auto length = layout.length_of(size, index);
+    CO_TRY(auto buffer, co_await memory(length));
+    auto begin = plan.begin + index * layout.block_bytes, end = begin + length;
+    std::fill_n(buffer->data(), length, std::byte{0});
+    for (auto piece = view.first_after(begin); piece != view.pieces().end() && piece->pos < end; ++piece) {
+      auto from = std::max(begin, piece->pos), stop = std::min(end, piece->pos + piece->len);
+      while (from < stop) {
+        auto at = piece->off + (from - piece->pos);
+        chunk::BlockSpec block{piece->id, piece->size, at / layout.block_bytes};
+        auto step = std::min({stop - from, layout.block_bytes - at % layout.block_bytes, static_cast<std::uint32_t>(kStepBytes)});
+        std::span<std::byte> target(buffer->data() + (from - begin), step);
+        if (auto hit = blocks_.cache().find(block.id(), at % layout.block_bytes, step)) {
+          hit->copy(at % layout.block_bytes, target);
+        } else {
+          CO_CHECK(co_await blocks_.read_range(block, at % layout.block_bytes, target));
+        }
+        from += step;
+      }
+    }
+    chunk::BlockPtr whole(new chunk::Block(std::move(buffer), length));
+    CO_CHECK(co_await chunk::upload_block(store_, layout, {into, index}, whole));
+  }
+  co_return Result<void>{};
+}
+
+Async<void> Compactor::rewrite(Ino ino, ChunkIndex index, Slices records, CompactionPlan plan) {
+  CO_TRY(auto id, co_await meta_->new_slice_id());
+  auto size = plan.end - plan.begin;
+  auto done = co_await copy(records, plan, id);
+  if (done) {
+    records.resize(plan.first + plan.count);
+    done = co_await meta_->compacted(ino, index, records, plan.first, plan.count, Slice{plan.begin, id, size, 0, size});
+    if (done) {
+      log::debug("compact.done", {{"ino", ino.value}, {"chunk", index.value}, {"records", plan.count}, {"bytes", size}});
+      if (options_.compacted) options_.compacted(ino, index);
+      co_return done;
+    }
+    // Only a clear refusal says that nothing refers to the new slice.
+    if (done.error() != posix(ESTALE) && done.error() != posix(ENOENT)) co_return done;
+  }
+  (void)co_await chunk::remove_slice(store_, blocks_.layout(), id, size);
+  bool overtaken = done.error() == posix(ESTALE) || done.error() == posix(ENOENT) ||
+                   done.error() == make_error_code(object::ObjectErrc::not_found);
+  if (overtaken) co_return Result<void>{};  // the chunk is another by now
+  co_return done;
+}
+
+}  // namespace kiseki::vfs

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <unordered_map>
+
+#include "chunk/block_reader.hpp"
+#include "core/async.hpp"
+#include "object/store.hpp"
+#include "vfs/slice_meta.hpp"
+
+namespace kiseki::vfs {
+
+/// Part of a slice list that one new slice is to replace.
+struct CompactionPlan {
+  std::uint32_t first = 0, count = 0;  ///< records [first, first + count)
+  std::uint32_t begin = 0, end = 0;    ///< bytes of the chunk the new slice shows
+};
+
+/// What of a chunk is worth compacting (JuiceFS's policy, sql.md 12): at most 1000 records; big leading ones that are
+/// fully visible stay; holes at either end are left out. Nothing when fewer than two records would go.
+std::optional<CompactionPlan> plan_compaction(const Slices& records);
+
+/// Rewrites chunks of many slices as one. A few at a time, each chunk once; what is asked for beyond a bound is
+/// forgotten: the next write or read of the chunk asks again. Any loop may call.
+class Compactor {
+ public:
+  struct Options {
+    std::size_t parallel = 2;
+    std::size_t most_waiting = 1000;
+    std::function<void(Ino, ChunkIndex)> compacted;  ///< the chunk's list is another now
+  };
+  Compactor(std::shared_ptr<SliceMeta> meta, object::StorePtr store, chunk::BlockReader& blocks, BufferArena& arena, TaskGroup& tasks,
+            asio::any_io_executor home, Options options);
+
+  /// A commit made the chunk `records` long, `added` of them new.
+  void written(Ino ino, ChunkIndex index, std::uint32_t records, std::uint32_t added);
+  /// A read met a list of `records`.
+  void read(Ino ino, ChunkIndex index, std::size_t records);
+  /// Now, and whatever its length. Success when there was nothing to gain or somebody else was faster.
+  Async<void> compact(Ino ino, ChunkIndex index);
+
+ private:
+  void ask(Ino ino, ChunkIndex index);
+  asio::awaitable<void> work(Ino ino, ChunkIndex index);
+  Async<void> rewrite(Ino ino, ChunkIndex index, Slices records, CompactionPlan plan);
+  Async<void> copy(const Slices& records, CompactionPlan plan, SliceId into);
+  Async<BufferPtr> memory(std::size_t bytes);
+
+  std::shared_ptr<SliceMeta> meta_;
+  object::StorePtr store_;
+  chunk::BlockReader& blocks_;
+  BufferArena& arena_;
+  TaskGroup& tasks_;
+  asio::any_io_executor home_;
+  Options options_;
+  Semaphore slots_;
+  std::mutex mutex_;  // guards asked_
+  std::set<std::pair<Ino, ChunkIndex>> asked_;
+};
+
+}  // namespace kiseki::vfs

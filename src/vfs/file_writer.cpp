@@ -1,0 +1,301 @@
+#include "vfs/file_writer.hpp"
+
+#include <algorithm>
+
+#include "chunk/slice_objects.hpp"
+#include "core/log.hpp"
+
+namespace kiseki::vfs {
+
+namespace {
+
+constexpr std::size_t kMostOpen = 4;        // streams of one file told apart; further writes gather in the newest slice
+constexpr std::size_t kMostRecords = 2000;  // in one metadata commit
+constexpr auto kMostAge = std::chrono::seconds(5);
+constexpr auto kMostIdle = std::chrono::seconds(1);
+
+/// What an application may see of a failure in the background.
+std::error_code honest(std::error_code error) {
+  switch (int err = to_errno(error)) {
+    case ENOSPC:
+    case EDQUOT:
+    case ENOENT:
+    case EROFS:
+    case EFBIG: return posix(err);
+    default: return posix(EIO);
+  }
+}
+
+/// Whether a failed commit certainly changed nothing, so that its blocks are garbage.
+bool certainly_not_applied(std::error_code error) {
+  int err = to_errno(error);
+  return err == ENOSPC || err == EDQUOT || err == ENOENT || err == EROFS;
+}
+
+}  // namespace
+
+FileWriter::Wrote FileWriter::write(std::uint64_t offset, std::span<const std::byte> data, BufferPtr& spare) {
+  Wrote wrote;
+  std::lock_guard lock(mutex_);
+  if (retired_) return {State::retired, 0, {}};
+  if (error_) return {State::alive, 0, error_};
+  if (slices_.empty()) pending_end_ = 0;
+  auto now = std::chrono::steady_clock::now();
+  pending_mtime_ = backend_.clock->now();
+  while (wrote.bytes < data.size()) {
+    auto at = offset + wrote.bytes;
+    auto part = data.subspan(wrote.bytes, std::min<std::uint64_t>(data.size() - wrote.bytes, kChunkBytes - at % kChunkBytes));
+    auto slice = slice_for(at, part.size());
+    auto took = slice->take(at, part, spare);
+    slice->written = now;
+    slice->mtime = pending_mtime_;
+    wrote.bytes += took;
+    while (auto piece = slice->writer.take_full_block()) send(slice, std::move(*piece));
+    if (took < part.size()) break;
+    if (!slice->has_room(1) || (at + took) % kChunkBytes == 0) freeze(slice);
+  }
+  if (wrote.bytes > 0) pending_end_ = std::max(pending_end_, offset + wrote.bytes);
+  return wrote;
+}
+
+/// The open slice a write goes to: from the newest back, one that the write continues or changes, unless a newer one
+/// overlaps (it must stay on top); with too many open, the newest takes anything.
+FileWriter::SlicePtr FileWriter::slice_for(std::uint64_t at, std::size_t bytes) {
+  auto end = at + bytes;
+  for (auto slice = slices_.rbegin(); slice != slices_.rend(); ++slice) {
+    auto& one = **slice;
+    bool fits = one.continues_at(at) || one.covers(at, end) || (open_ >= kMostOpen && one.number + 1 == next_number_);
+    if (fits && one.has_room(bytes)) return *slice;
+    if (one.overlaps(at, end)) break;
+  }
+  slices_.push_back(std::make_shared<PendingSlice>(next_number_++, backend_.layout, backend_.arena, std::chrono::steady_clock::now()));
+  ++open_;
+  return slices_.back();
+}
+
+void FileWriter::freeze(const SlicePtr& slice) {
+  if (slice->frozen) return;
+  slice->frozen = true;
+  --open_;
+  if (auto piece = slice->writer.take_rest()) send(slice, std::move(*piece));
+  commit_if_ready();
+}
+
+void FileWriter::send(const SlicePtr& slice, chunk::SliceWriter::Piece piece) {
+  ++slice->uploading;
+  ++backend_.uploading;
+  backend_.tasks.spawn(backend_.here(), upload(shared_from_this(), slice, std::move(piece)));
+}
+
+Async<SliceId> FileWriter::id_of(SlicePtr slice) {
+  auto gate = co_await slice->id_gate.lock();
+  if (slice->id.value != 0) co_return slice->id;
+  CO_TRY(auto id, co_await backend_.meta->new_slice_id());
+  std::lock_guard lock(mutex_);
+  slice->id = id;
+  co_return id;
+}
+
+asio::awaitable<void> FileWriter::upload(std::shared_ptr<FileWriter> self, SlicePtr slice, chunk::SliceWriter::Piece piece) {
+  struct Ended {  // however the upload ends, the slice must not wait for it for ever
+    FileWriter& file;
+    SlicePtr slice;
+    std::error_code error = posix(ECANCELED);
+    ~Ended() {
+      std::lock_guard lock(file.mutex_);
+      if (error && !slice->error) slice->error = error;
+      --slice->uploading;
+      --file.backend_.uploading;
+      file.commit_if_ready();
+    }
+  };
+  Ended ended{*self, slice};
+  auto id = co_await id_of(slice);
+  if (!id) {
+    ended.error = id.error();
+    co_return;
+  }
+  chunk::BlockId name{*id, piece.index};
+  auto stored = co_await chunk::upload_block(backend_.store, backend_.layout, name, piece.block);
+  if (!stored) {
+    log::error("write.upload_failed", {{"ino", ino_.value}, {"slice", id->value}, {"block", piece.index}, {"error", stored.error()}});
+    ended.error = stored.error();
+    co_return;
+  }
+  ended.error = {};
+  if (backend_.arena.waiting() == 0) backend_.cache.insert(name, std::move(piece.block));
+}
+
+/// Under the mutex.
+void FileWriter::commit_if_ready() {
+  if (committing_ || slices_.empty() || !slices_.front()->frozen || slices_.front()->uploading > 0) return;
+  committing_ = true;
+  backend_.tasks.spawn(backend_.here(), commit_ready(shared_from_this()));
+}
+
+/// The slices at the front whose blocks are all stored, in order; few enough for one commit.
+std::vector<FileWriter::SlicePtr> FileWriter::ready_slices() {
+  std::vector<SlicePtr> ready;
+  std::size_t records = 0;
+  std::lock_guard lock(mutex_);
+  for (const auto& slice : slices_) {
+    if (!slice->frozen || slice->uploading > 0 || records > kMostRecords) break;
+    ready.push_back(slice);
+    records += slice->records().size();
+  }
+  if (ready.empty()) committing_ = false;
+  return ready;
+}
+
+asio::awaitable<void> FileWriter::commit_ready(std::shared_ptr<FileWriter> self) {
+  struct Ended {  // a cancelled committer leaves the queue to the next one
+    FileWriter& file;
+    bool done = false;
+    ~Ended() {
+      if (done) return;
+      std::lock_guard lock(file.mutex_);
+      file.committing_ = false;
+    }
+  };
+  Ended ended{*self};
+  for (;;) {
+    auto ready = ready_slices();
+    if (ready.empty()) break;
+    co_await settle(ready);
+    {
+      std::lock_guard lock(mutex_);
+      slices_.erase(slices_.begin(), slices_.begin() + static_cast<std::ptrdiff_t>(ready.size()));
+    }
+    progress_.notify_all();
+  }
+  ended.done = true;
+}
+
+/// Commits each slice or gives it up.
+asio::awaitable<void> FileWriter::settle(std::vector<SlicePtr> slices) {
+  bool all_stored = std::none_of(slices.begin(), slices.end(), [](const auto& slice) { return bool(slice->error); });
+  if (all_stored) {
+    auto done = co_await commit(slices);
+    if (done) co_return;
+    if (slices.size() == 1 || !certainly_not_applied(done.error())) {
+      for (const auto& slice : slices) co_await drop(slice, done.error());
+      co_return;
+    }
+  }
+  // Some of them may still be good: one by one, in order.
+  for (const auto& slice : slices) {
+    auto error = slice->error;
+    if (!error) {
+      auto done = co_await commit({&slice, 1});
+      if (!done) error = done.error();
+    }
+    if (error) co_await drop(slice, error);
+  }
+}
+
+Async<void> FileWriter::commit(std::span<const SlicePtr> slices) {
+  std::vector<SliceMeta::Placed> records;
+  Timestamp mtime;
+  for (const auto& slice : slices) {
+    auto more = slice->records();
+    records.insert(records.end(), more.begin(), more.end());
+    mtime = std::max(mtime, slice->mtime);
+  }
+  if (records.empty()) co_return Result<void>{};  // a slice that never got memory for its first byte
+  CO_TRY(auto lengths, co_await backend_.meta->write_slices(ino_, std::move(records), mtime));
+  backend_.committed(ino_, lengths);
+  co_return Result<void>{};
+}
+
+/// Gives a slice up: its bytes are lost, the file says so, and blocks that nothing refers to are removed.
+asio::awaitable<void> FileWriter::drop(SlicePtr slice, std::error_code error) {
+  log::error("write.lost", {{"ino", ino_.value}, {"slice", slice->id.value}, {"bytes", slice->writer.size()}, {"error", error}});
+  {
+    std::lock_guard lock(mutex_);
+    if (!error_) error_ = honest(error);
+  }
+  bool garbage = slice->error || certainly_not_applied(error);
+  if (!garbage || slice->id.value == 0) co_return;
+  for (std::uint32_t i = 0; i < backend_.layout.blocks_of(slice->writer.size()); ++i) backend_.cache.erase({slice->id, i});
+  (void)co_await chunk::remove_slice(backend_.store, backend_.layout, slice->id, slice->writer.size());
+}
+
+FileWriter::FlushPoint FileWriter::begin_flush() {
+  std::lock_guard lock(mutex_);
+  if (retired_) return {State::retired, true, 0};
+  auto open = slices_;  // freezing does not change the queue, but keep the walk independent of it
+  for (const auto& slice : open) freeze(slice);
+  return {State::alive, slices_.empty(), next_number_};
+}
+
+asio::awaitable<void> FileWriter::settled(std::uint64_t upto) {
+  auto self = shared_from_this();
+  for (;;) {
+    auto ticket = progress_.ticket();
+    {
+      std::lock_guard lock(mutex_);
+      if (slices_.empty() || slices_.front()->number >= upto) co_return;
+    }
+    co_await progress_.wait(ticket);
+  }
+}
+
+std::error_code FileWriter::take_error() {
+  std::lock_guard lock(mutex_);
+  return std::exchange(error_, {});
+}
+
+void FileWriter::freeze_aged(PendingSlice::Time now) {
+  std::lock_guard lock(mutex_);
+  auto all = slices_;
+  for (const auto& slice : all) {
+    auto age = now - slice->started;
+    if (age > kMostAge || (age > kMostIdle && now - slice->written > kMostIdle)) freeze(slice);
+  }
+}
+
+std::size_t FileWriter::freeze_all() {
+  std::lock_guard lock(mutex_);
+  std::size_t memory = 0;
+  auto all = slices_;
+  for (const auto& slice : all) {
+    memory += slice->writer.memory_bytes();
+    freeze(slice);
+  }
+  return memory;
+}
+
+bool FileWriter::dirty() const {
+  std::lock_guard lock(mutex_);
+  return !slices_.empty();
+}
+
+bool FileWriter::dirty_in(std::uint64_t begin, std::uint64_t end) const {
+  std::lock_guard lock(mutex_);
+  return std::any_of(slices_.begin(), slices_.end(), [=](const auto& slice) { return slice->overlaps(begin, end); });
+}
+
+std::optional<std::uint64_t> FileWriter::pending_length() const {
+  std::lock_guard lock(mutex_);
+  return slices_.empty() ? std::nullopt : std::optional(pending_end_);
+}
+
+std::optional<Timestamp> FileWriter::pending_mtime() const {
+  std::lock_guard lock(mutex_);
+  return slices_.empty() ? std::nullopt : std::optional(pending_mtime_);
+}
+
+std::optional<PendingSlice::Time> FileWriter::oldest_open() const {
+  std::lock_guard lock(mutex_);
+  for (const auto& slice : slices_)
+    if (!slice->frozen) return slice->started;
+  return std::nullopt;
+}
+
+bool FileWriter::retire() {
+  std::lock_guard lock(mutex_);
+  if (!slices_.empty() || error_ || committing_) return false;
+  return retired_ = true;
+}
+
+}  // namespace kiseki::vfs

@@ -1,0 +1,107 @@
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+
+#include "chunk/block_cache.hpp"
+#include "chunk/slice_writer.hpp"
+#include "core/async.hpp"
+#include "core/clock.hpp"
+#include "core/ids.hpp"
+#include "object/store.hpp"
+#include "vfs/pending_slice.hpp"
+#include "vfs/slice_meta.hpp"
+
+namespace kiseki::vfs {
+
+/// What every file being written shares: where bytes go, and who does the work nobody waits for.
+struct WriteBackend {
+  std::shared_ptr<SliceMeta> meta;
+  object::StorePtr store;
+  chunk::BlockLayout layout;
+  BufferArena& arena;
+  chunk::BlockCache& cache;
+  std::shared_ptr<const Clock> clock;
+  std::function<asio::any_io_executor()> here;
+  std::function<void(Ino, const std::vector<SliceMeta::Length>&)> committed;  ///< records were appended to these chunks
+  TaskGroup& tasks;
+  std::atomic<std::size_t> uploading{0};  ///< blocks on their way to the store
+};
+
+/// One file's writes on their way: slices in order of creation. Blocks are uploaded as soon as they are full; a slice is
+/// frozen (flush, age, size) and then committed, strictly in order of creation, once all its blocks are stored. So the
+/// file's length grows in order, and later writes cover earlier ones. Any loop may call; the mutex is never held across
+/// an await, and a copy under it is at most one request.
+class FileWriter : public std::enable_shared_from_this<FileWriter> {
+ public:
+  FileWriter(Ino ino, WriteBackend& backend) : ino_(ino), backend_(backend) {}
+
+  enum class State { alive, retired };
+  struct Wrote {
+    State state = State::alive;  ///< retired: ask the table for the file's next writer
+    std::size_t bytes = 0;       ///< copied; less than all for want of memory
+    std::error_code error;       ///< what an earlier write failed with; stays until a flush returned it
+  };
+  /// Copies into open slices. `spare` is used before new memory is asked for.
+  Wrote write(std::uint64_t offset, std::span<const std::byte> data, BufferPtr& spare);
+
+  struct FlushPoint {
+    State state = State::alive;
+    bool clean = false;      ///< nothing to wait for
+    std::uint64_t upto = 0;  ///< slices below this number are what to wait for
+  };
+  /// Freezes every open slice.
+  FlushPoint begin_flush();
+  /// Waits until the slices of `begin_flush` are committed or given up.
+  asio::awaitable<void> settled(std::uint64_t upto);
+  /// The sticky error, once: then it is forgotten.
+  std::error_code take_error();
+
+  /// Freezes what is old (5 s), or idle (1 s) and not brand new.
+  void freeze_aged(PendingSlice::Time now);
+  /// Freezes everything not frozen; returns the memory that will become free.
+  std::size_t freeze_all();
+
+  bool dirty() const;
+  bool dirty_in(std::uint64_t begin, std::uint64_t end) const;
+  std::optional<std::uint64_t> pending_length() const;
+  std::optional<Timestamp> pending_mtime() const;
+  std::optional<PendingSlice::Time> oldest_open() const;
+  /// Ends this writer if nothing is left in it; the caller holds the table's lock.
+  bool retire();
+  Ino ino() const { return ino_; }
+
+ private:
+  using SlicePtr = std::shared_ptr<PendingSlice>;
+  SlicePtr slice_for(std::uint64_t at, std::size_t bytes);
+  void freeze(const SlicePtr& slice);
+  void send(const SlicePtr& slice, chunk::SliceWriter::Piece piece);
+  void commit_if_ready();
+  asio::awaitable<void> upload(std::shared_ptr<FileWriter> self, SlicePtr slice, chunk::SliceWriter::Piece piece);
+  Async<SliceId> id_of(SlicePtr slice);
+  asio::awaitable<void> commit_ready(std::shared_ptr<FileWriter> self);
+  std::vector<SlicePtr> ready_slices();
+  asio::awaitable<void> settle(std::vector<SlicePtr> slices);
+  Async<void> commit(std::span<const SlicePtr> slices);
+  asio::awaitable<void> drop(SlicePtr slice, std::error_code error);
+
+  const Ino ino_;
+  WriteBackend& backend_;
+  mutable std::mutex mutex_;  // guards all below
+  bool retired_ = false;
+  std::deque<SlicePtr> slices_;  // oldest first; leaves when committed or given up
+  std::uint64_t next_number_ = 0;
+  std::size_t open_ = 0;
+  bool committing_ = false;
+  std::error_code error_;  // sticky: the first failure since a flush returned one
+  std::uint64_t pending_end_ = 0;
+  Timestamp pending_mtime_;
+  Signal progress_;  // slices left
+};
+
+}  // namespace kiseki::vfs

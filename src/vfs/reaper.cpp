@@ -1,0 +1,61 @@
+#include "vfs/reaper.hpp"
+
+#include "chunk/slice_objects.hpp"
+#include "core/log.hpp"
+#include "meta/ops.hpp"
+
+namespace kiseki::vfs {
+
+namespace {
+
+struct Leaving {  // takes back what was counted as waiting
+  std::atomic<std::size_t>& waiting;
+  std::size_t count;
+  ~Leaving() { waiting -= count; }
+};
+
+}  // namespace
+
+SliceReaper::SliceReaper(meta::Client& client, object::StorePtr store, chunk::BlockLayout layout, chunk::BlockCache* cache,
+                         asio::any_io_executor home, Options options)
+    : client_(client),
+      store_(std::move(store)),
+      layout_(layout),
+      cache_(cache),
+      options_(options),
+      slots_(std::max<std::size_t>(1, options.max_deletes)),
+      tasks_(std::move(home)) {}
+
+void SliceReaper::file_removed(Ino ino, std::uint64_t length) {
+  if (options_.max_deletes == 0 || waiting_ >= options_.most_waiting) return;
+  ++waiting_;
+  tasks_.spawn(remove_file(ino, length));
+}
+
+void SliceReaper::slices_released(std::vector<meta::DelayedSlice> slices) {
+  if (options_.max_deletes == 0 || slices.empty() || waiting_ + slices.size() > options_.most_waiting) return;
+  waiting_ += slices.size();
+  tasks_.spawn(remove_slices(std::move(slices)));
+}
+
+asio::awaitable<void> SliceReaper::remove_file(Ino ino, std::uint64_t length) {
+  Leaving leaving{waiting_, 1};
+  auto slot = co_await slots_.acquire();
+  auto done = co_await meta::delete_file_data(client_, ino, length);  // tells us of the slices that are free now
+  if (!done) log::warn("reaper.file", {{"ino", ino.value}, {"error", done.error()}});
+}
+
+asio::awaitable<void> SliceReaper::remove_slices(std::vector<meta::DelayedSlice> slices) {
+  Leaving leaving{waiting_, slices.size()};
+  for (const auto& slice : slices) {
+    auto slot = co_await slots_.acquire();
+    if (cache_)
+      for (std::uint32_t i = 0; i < layout_.blocks_of(slice.size); ++i) cache_->erase({slice.id, i});
+    auto removed = co_await chunk::remove_slice(store_, layout_, slice.id, slice.size);
+    // The record goes only when the objects are gone: it is what a later attempt starts from.
+    auto done = removed ? co_await meta::forget_slice(client_, slice.id) : removed;
+    if (!done) log::warn("reaper.slice", {{"slice", slice.id.value}, {"error", done.error()}});
+  }
+}
+
+}  // namespace kiseki::vfs

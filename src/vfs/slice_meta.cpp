@@ -1,0 +1,42 @@
+#include "vfs/slice_meta.hpp"
+
+#include <algorithm>
+
+#include "meta/ops.hpp"
+
+namespace kiseki::vfs {
+
+namespace {
+
+class ClientSliceMeta final : public SliceMeta {
+ public:
+  explicit ClientSliceMeta(meta::Client& client) : client_(client) {}
+
+  Async<SliceId> new_slice_id() override { return client_.new_slice_id(); }
+  Async<Slices> read_slices(Ino ino, ChunkIndex index) override { return meta::read_slices(client_, ino, index); }
+
+  Async<std::vector<Length>> write_slices(Ino ino, std::vector<Placed> records, Timestamp mtime) override {
+    std::vector<Length> lengths;
+    for (const auto& [index, slice] : records) {
+      CO_TRY(auto written, co_await meta::write_slice(client_, ino, index, slice, mtime));
+      auto length = std::find_if(lengths.begin(), lengths.end(), [index = index](const auto& l) { return l.index == index; });
+      if (length == lengths.end()) length = lengths.insert(length, {index});
+      length->records = written.records;
+      ++length->added;
+    }
+    co_return lengths;
+  }
+
+  Async<void> compacted(Ino ino, ChunkIndex index, Slices seen, std::uint32_t first, std::uint32_t count, Slice with) override {
+    return meta::compacted(client_, ino, index, std::move(seen), first, count, with);
+  }
+
+ private:
+  meta::Client& client_;
+};
+
+}  // namespace
+
+std::shared_ptr<SliceMeta> make_slice_meta(meta::Client& client) { return std::make_shared<ClientSliceMeta>(client); }
+
+}  // namespace kiseki::vfs

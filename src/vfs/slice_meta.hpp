@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/clock.hpp"
+#include "core/ids.hpp"
+#include "core/result.hpp"
+#include "core/slice.hpp"
+
+namespace kiseki::meta {
+class Client;
+}
+
+namespace kiseki::vfs {
+
+/// What the data path asks of the metadata: the seam that lets its tests do without any. Any loop may call.
+class SliceMeta {
+ public:
+  virtual ~SliceMeta() = default;
+  virtual Async<SliceId> new_slice_id() = 0;
+  virtual Async<Slices> read_slices(Ino ino, ChunkIndex index) = 0;
+
+  struct Placed {  ///< one record and the chunk it goes to
+    ChunkIndex index;
+    Slice slice;
+  };
+  struct Length {  ///< records a chunk has now, and how many of them are new
+    ChunkIndex index;
+    std::uint32_t records = 0, added = 0;
+  };
+  /// Appends the records in order, all or none, and grows the file over them. ENOENT when the inode is gone,
+  /// ENOSPC/EDQUOT over a limit. Returns each chunk touched, once.
+  virtual Async<std::vector<Length>> write_slices(Ino ino, std::vector<Placed> records, Timestamp mtime) = 0;
+  /// Replaces records [first, first + count) of a chunk that still begins with `seen` by `with`. ESTALE when it does not.
+  virtual Async<void> compacted(Ino ino, ChunkIndex index, Slices seen, std::uint32_t first, std::uint32_t count, Slice with) = 0;
+};
+
+/// The real one. `client` outlives it.
+std::shared_ptr<SliceMeta> make_slice_meta(meta::Client& client);
+
+}  // namespace kiseki::vfs
