@@ -13,6 +13,13 @@ struct Overloaded : F... {
   using F::operator()...;
 };
 
+/// Extended attributes may be 64 KiB each: only what is cheap is kept.
+bool is_small(const Xattrs& all) {
+  std::size_t bytes = 0;
+  for (auto& [name, value] : all) bytes += name.size() + value.size();
+  return bytes <= 1024;
+}
+
 }  // namespace
 
 RecordCache::RecordCache(std::size_t max_records) : max_records_(std::max<std::size_t>(max_records, kShards)) {}
@@ -219,6 +226,7 @@ void RecordCache::install(Ticket ticket, const Key& key, const Record& record) {
                         },
                         [&](const XattrsKey& k) {
                           auto* all = std::get_if<Xattrs>(&record);
+                          if (all && !is_small(*all)) return;
                           auto value = std::make_shared<const Xattrs>(all ? *all : Xattrs());
                           locked(k.ino, [&](Shard& s) { store(s, s.xattrs, k.ino, std::move(value)); });
                         },
@@ -295,6 +303,7 @@ class RecordCache::Applier {
       if (!found) return;
       auto copy = std::make_shared<Xattrs>(**found);
       change(*copy);
+      if (!is_small(*copy)) return cache_.drop(s.xattrs, ino);
       *found = std::move(copy);
     });
   }

@@ -168,7 +168,10 @@ Commit Txn::build() {
   }
   std::move(checks_.begin(), checks_.end(), std::back_inserter(commit.checks));
   for (auto& required : required_) commit.checks.push_back(std::move(required.first));
-  std::move(writes_.begin(), writes_.end(), std::back_inserter(commit.writes));
+  // A missing DirStat is counted from the entries: after they changed.
+  for (bool stats : {false, true})
+    for (auto& write : writes_)
+      if (std::holds_alternative<AddDirStat>(write) == stats) commit.writes.push_back(std::move(write));
   return commit;
 }
 
