@@ -39,20 +39,30 @@ def add_ratios(summary, bases):
                 if base == name or base not in row["subjects"]:
                     continue
                 pairs = zip(cell["repetitions"], row["subjects"][base]["repetitions"])
-                cell["ratio"][base] = statistics.median(mine / theirs for mine, theirs in pairs if theirs)
+                shares = [mine / theirs for mine, theirs in pairs if theirs]
+                if shares:
+                    cell["ratio"][base] = statistics.median(shares)
 
 
 def verdicts(summary, targets, judged):
-    """Lines (row, what, wanted, got, reached) for `judged`; a target whose base was not measured gives no line."""
+    """Lines (row, what, wanted, got, reached) for `judged`, or for the subject a target names itself.
+
+    A target whose base was not measured gives no line.
+    """
     lines = []
     for target in targets:
         row = summary.get(target["row"])
-        cell = row and row["subjects"].get(judged)
+        name = target.get("subject", judged)
+        cell = row and row["subjects"].get(name)
         if not cell:
             continue
         if "of" in target:
             got = cell["ratio"].get(target["of"])
-            what = f"of {target['of']}"
+            what = f"{name} / {target['of']}"
+        elif "cpu_of" in target:
+            base = row["subjects"].get(target["cpu_of"])
+            got = cell["cpu_us"] / base["cpu_us"] if base and base["cpu_us"] else None
+            what = f"CPU per operation, {name} / {target['cpu_of']}"
         else:
             got, what = cell["value"], row["unit"]
         if got is None:
@@ -82,7 +92,9 @@ def _cell(cell):
 
 
 def markdown(summary, subjects, bases, facts, judgement):
-    ratios = [(name, base) for name in subjects for base in bases if name != base]
+    # A null server's ratio to a client says nothing; against another null server it does.
+    ratios = [(name, base) for name in subjects for base in bases
+              if name != base and (name not in facts["null"] or base in facts["null"])]
     lines = ["# Measured file systems", "", f"{facts['when']} · {facts['machine']} · {facts['kernel']} · "
              f"{facts['repeat']} interleaved repetitions, medians", ""]
     lines += [f"* `{name}`: {told}" for name, told in facts["subjects"].items()]

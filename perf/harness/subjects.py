@@ -127,10 +127,10 @@ class Null(Subject):
     process = None
 
     def start(self, zero_timeouts):
-        zero = ["attr=0", "entry=0"] if zero_timeouts else []
+        timeouts = ["attr=0", "entry=0"] if zero_timeouts else ["attr=1", "entry=1"]
         nice = ["nice", "-n", "-19"] if os.geteuid() == 0 else []
         with open(f"{self.root}/log", "ab") as log:
-            self.process = subprocess.Popen([*nice, self.binary, self.mountpoint, *zero, *self.flags],
+            self.process = subprocess.Popen([*nice, self.binary, self.mountpoint, *timeouts, *self.flags],
                                             env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def wait_mounted(self, seconds=30):

@@ -102,10 +102,23 @@ def remove_leftovers():
 
 
 def remove_root(root):
+    """Takes off every mount below `root`, also those a client was not supposed to make, then the files."""
+    with open("/proc/self/mountinfo") as text:
+        below = [line.split()[4] for line in text if line.split()[4].startswith(root + "/")]
+    for mountpoint in reversed(below):
+        subprocess.run(["umount", "-l", mountpoint], capture_output=True)
     for entry in os.listdir(root) if os.path.isdir(root) else []:
         if entry.startswith("mnt"):
             unmount_lazily(os.path.join(root, entry))
     shutil.rmtree(root, ignore_errors=True)
+
+
+def kill_marked(mark):
+    for pid in marked_processes(mark):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
 
 def marked_processes(mark):
@@ -187,11 +200,7 @@ class Mount:
 
     def kill(self):
         """kill -9 of every process of this mount at once, and the dead mount is taken off the tree."""
-        for pid in self.pids():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        kill_marked(self.mark)
         self.wait_gone()
         unmount_lazily(self.path)
 
@@ -202,11 +211,7 @@ class Mount:
             if self.process:
                 self.process.poll()
             time.sleep(0.05)
-        for pid in self.pids():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        kill_marked(self.mark)
         if self.process:
             self.process.wait()
 
@@ -225,6 +230,7 @@ class Volume:
         self.meta = f"sqlite3://{self.database}"
         self.objects = os.path.join(self.root, "objects/")
         self.mounts, self.mounts_made = [], 0
+        self.mark = f"{os.path.basename(self.root)}.0"
         test.addCleanup(self.close)
         if formatted:
             self.run("format", self.meta, "e2e", "--storage", "file", "--bucket", self.objects, "--trash-days", str(trash_days),
@@ -233,7 +239,7 @@ class Volume:
     def run(self, *arguments, client=None, check=True, timeout=120, env=None):
         """Runs a verb of the client. Answers the finished process; with `check` a failure fails the test."""
         done = subprocess.run([client or self.client, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL,
-                              timeout=timeout, env=env)
+                              timeout=timeout, env={**(env or os.environ), MARK: self.mark})
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         return done
@@ -256,6 +262,7 @@ class Volume:
         for mounted in self.mounts:
             mounted.close()
         remove_root(self.root)
+        kill_marked(self.mark)
 
 
 class MountedTest(unittest.TestCase):
