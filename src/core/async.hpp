@@ -14,7 +14,8 @@
 /// Structured concurrency: every coroutine has an owner that awaits it, every wait a bound.
 namespace kiseki {
 
-/// Owns coroutines nobody else waits for. `spawn` from any thread; the coroutine runs on `home`, or on the executor given.
+/// Owns coroutines nobody else waits for. `spawn` from any thread; the coroutine runs on `home`, or on the executor given
+/// (of a loop or a strand). Called on that loop, `spawn` runs it up to its first suspension: hold no lock it may need.
 /// An exception that leaves a coroutine is logged as a bug and swallowed.
 class TaskGroup {
  public:

@@ -1,9 +1,10 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/dispatch.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/recycling_allocator.hpp>
 #include <boost/system/system_error.hpp>
 #include <cassert>
 #include <mutex>
@@ -122,6 +123,12 @@ class Ending {
   std::shared_ptr<Task> task_;
 };
 
+/// Whether this thread runs the executor's loop now; cheaper than `dispatch`.
+bool is_here(const asio::any_io_executor& executor) {
+  auto* loop = executor.target<asio::io_context::executor_type>();
+  return loop && loop->running_in_this_thread();
+}
+
 /// On the task's executor.
 template <class State>
 void launch(std::shared_ptr<Task> task, Ending<State> ending) {
@@ -143,12 +150,13 @@ TaskGroup::~TaskGroup() {
 void TaskGroup::spawn(asio::awaitable<void> work) { spawn(state_->home, std::move(work)); }
 
 void TaskGroup::spawn(asio::any_io_executor where, asio::awaitable<void> work) {
-  auto task = std::make_shared<Task>(std::move(where));
+  auto task = std::allocate_shared<Task>(asio::recycling_allocator<Task>(), std::move(where));
   task->work = std::move(work);
   if (!state_->add(task)) return;
   Ending<State> ending(state_, task);
   auto& executor = task->where;
-  asio::dispatch(executor, [task, ending = std::move(ending)]() mutable { launch(std::move(task), std::move(ending)); });
+  if (is_here(executor)) return launch(std::move(task), std::move(ending));
+  asio::post(executor, [task, ending = std::move(ending)]() mutable { launch(std::move(task), std::move(ending)); });
 }
 
 std::size_t TaskGroup::running() const {
