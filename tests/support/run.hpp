@@ -6,14 +6,27 @@
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <exception>
+#include <memory>
+#include <mutex>
 #include <utility>
 
 namespace kiseki::test {
 
+/// Keeps the loop of a finished run for a few runs more: the thread that posted the last wake-up may still be on its
+/// way out of asio::post, with an executor of the loop in its hands.
+inline void shelve(std::unique_ptr<boost::asio::io_context> finished) {
+  static std::mutex mutex;
+  static auto* shelf = new std::unique_ptr<boost::asio::io_context>[8];  // several threads may run; never freed
+  static std::size_t turn = 0;
+  std::lock_guard lock(mutex);
+  finished.swap(shelf[turn++ % 8]);
+}
+
 /// Runs a coroutine on a loop of its own and fails the test when it has not finished after `limit`.
 template <class F>
 void run(F body, std::chrono::seconds limit = std::chrono::seconds(30)) {
-  boost::asio::io_context io(1);
+  auto loop = std::make_unique<boost::asio::io_context>(1);
+  auto& io = *loop;
   std::exception_ptr error;
   bool done = false;
   boost::asio::co_spawn(io, body(), [&](std::exception_ptr e) {
@@ -23,6 +36,7 @@ void run(F body, std::chrono::seconds limit = std::chrono::seconds(30)) {
   });
   io.run_for(limit);
   if (error) std::rethrow_exception(error);
+  if (done) shelve(std::move(loop));
   ASSERT_TRUE(done) << "the coroutine did not finish in " << limit.count() << " s";
 }
 
