@@ -3,8 +3,9 @@
 namespace kiseki::meta {
 
 Async<std::string> readlink(Client& client, Ino ino) {
-  // A target never changes: what was read once stays right while the inode lives.
-  if (auto target = client.cache().symlink(ino)) co_return *target;
+  if (client.engine().coherent()) {
+    if (auto target = client.cache().symlink(ino)) co_return *target;
+  }
   Keys keys{SymlinkKey{ino}, AttrKey{ino}};
   CO_TRY(auto records, co_await client.fetch(std::move(keys)));
   auto* attr = std::get_if<Attr>(&records[1]);
