@@ -34,8 +34,13 @@ bool certainly_not_applied(std::error_code error) {
 
 }  // namespace
 
+FileWriter::Launch::~Launch() {
+  for (auto& work : works_) backend_.tasks.spawn(backend_.here(), std::move(work));
+}
+
 FileWriter::Wrote FileWriter::write(std::uint64_t offset, std::span<const std::byte> data, BufferPtr& spare) {
   Wrote wrote;
+  Launch launch(backend_);
   std::lock_guard lock(mutex_);
   if (retired_) return {State::retired, 0, {}};
   if (error_) return {State::alive, 0, error_};
@@ -50,9 +55,9 @@ FileWriter::Wrote FileWriter::write(std::uint64_t offset, std::span<const std::b
     slice->written = now;
     slice->mtime = pending_mtime_;
     wrote.bytes += took;
-    while (auto piece = slice->writer.take_full_block()) send(slice, std::move(*piece));
+    while (auto piece = slice->writer.take_full_block()) send(slice, std::move(*piece), launch);
     if (took < part.size()) break;
-    if (!slice->has_room(1) || (at + took) % kChunkBytes == 0) freeze(slice);
+    if (!slice->has_room(1) || (at + took) % kChunkBytes == 0) freeze(slice, launch);
   }
   if (wrote.bytes > 0) pending_end_ = std::max(pending_end_, offset + wrote.bytes);
   return wrote;
@@ -73,18 +78,18 @@ FileWriter::SlicePtr FileWriter::slice_for(std::uint64_t at, std::size_t bytes) 
   return slices_.back();
 }
 
-void FileWriter::freeze(const SlicePtr& slice) {
+void FileWriter::freeze(const SlicePtr& slice, Launch& launch) {
   if (slice->frozen) return;
   slice->frozen = true;
   --open_;
-  if (auto piece = slice->writer.take_rest()) send(slice, std::move(*piece));
-  commit_if_ready();
+  if (auto piece = slice->writer.take_rest()) send(slice, std::move(*piece), launch);
+  commit_if_ready(launch);
 }
 
-void FileWriter::send(const SlicePtr& slice, chunk::SliceWriter::Piece piece) {
+void FileWriter::send(const SlicePtr& slice, chunk::SliceWriter::Piece piece, Launch& launch) {
   ++slice->uploading;
   ++backend_.uploading;
-  backend_.tasks.spawn(backend_.here(), upload(shared_from_this(), slice, std::move(piece)));
+  launch.add(upload(shared_from_this(), slice, std::move(piece)));
 }
 
 Async<SliceId> FileWriter::id_of(SlicePtr slice) {
@@ -102,11 +107,12 @@ asio::awaitable<void> FileWriter::upload(std::shared_ptr<FileWriter> self, Slice
     SlicePtr slice;
     std::error_code error = posix(ECANCELED);
     ~Ended() {
+      Launch launch(file.backend_);
       std::lock_guard lock(file.mutex_);
       if (error && !slice->error) slice->error = error;
       --slice->uploading;
       --file.backend_.uploading;
-      file.commit_if_ready();
+      file.commit_if_ready(launch);
     }
   };
   Ended ended{*self, slice};
@@ -127,10 +133,10 @@ asio::awaitable<void> FileWriter::upload(std::shared_ptr<FileWriter> self, Slice
 }
 
 /// Under the mutex.
-void FileWriter::commit_if_ready() {
+void FileWriter::commit_if_ready(Launch& launch) {
   if (committing_ || slices_.empty() || !slices_.front()->frozen || slices_.front()->uploading > 0) return;
   committing_ = true;
-  backend_.tasks.spawn(backend_.here(), commit_ready(shared_from_this()));
+  launch.add(commit_ready(shared_from_this()));
 }
 
 /// The slices at the front whose blocks are all stored, in order; few enough for one commit.
@@ -221,10 +227,10 @@ asio::awaitable<void> FileWriter::drop(SlicePtr slice, std::error_code error) {
 }
 
 FileWriter::FlushPoint FileWriter::begin_flush() {
+  Launch launch(backend_);
   std::lock_guard lock(mutex_);
   if (retired_) return {State::retired, true, 0};
-  auto open = slices_;  // freezing does not change the queue, but keep the walk independent of it
-  for (const auto& slice : open) freeze(slice);
+  for (const auto& slice : slices_) freeze(slice, launch);
   return {State::alive, slices_.empty(), next_number_};
 }
 
@@ -246,21 +252,21 @@ std::error_code FileWriter::take_error() {
 }
 
 void FileWriter::freeze_aged(PendingSlice::Time now) {
+  Launch launch(backend_);
   std::lock_guard lock(mutex_);
-  auto all = slices_;
-  for (const auto& slice : all) {
+  for (const auto& slice : slices_) {
     auto age = now - slice->started;
-    if (age > kMostAge || (age > kMostIdle && now - slice->written > kMostIdle)) freeze(slice);
+    if (age > kMostAge || (age > kMostIdle && now - slice->written > kMostIdle)) freeze(slice, launch);
   }
 }
 
 std::size_t FileWriter::freeze_all() {
+  Launch launch(backend_);
   std::lock_guard lock(mutex_);
   std::size_t memory = 0;
-  auto all = slices_;
-  for (const auto& slice : all) {
+  for (const auto& slice : slices_) {
     memory += slice->writer.memory_bytes();
-    freeze(slice);
+    freeze(slice, launch);
   }
   return memory;
 }

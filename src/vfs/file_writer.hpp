@@ -78,10 +78,22 @@ class FileWriter : public std::enable_shared_from_this<FileWriter> {
 
  private:
   using SlicePtr = std::shared_ptr<PendingSlice>;
+  /// Work found under the mutex and started after it: a spawned coroutine may run at once, here. Declare it before the lock.
+  class Launch {
+   public:
+    explicit Launch(WriteBackend& backend) : backend_(backend) {}
+    ~Launch();
+    Launch(const Launch&) = delete;
+    void add(asio::awaitable<void> work) { works_.push_back(std::move(work)); }
+
+   private:
+    WriteBackend& backend_;
+    std::vector<asio::awaitable<void>> works_;
+  };
   SlicePtr slice_for(std::uint64_t at, std::size_t bytes);
-  void freeze(const SlicePtr& slice);
-  void send(const SlicePtr& slice, chunk::SliceWriter::Piece piece);
-  void commit_if_ready();
+  void freeze(const SlicePtr& slice, Launch& launch);
+  void send(const SlicePtr& slice, chunk::SliceWriter::Piece piece, Launch& launch);
+  void commit_if_ready(Launch& launch);
   asio::awaitable<void> upload(std::shared_ptr<FileWriter> self, SlicePtr slice, chunk::SliceWriter::Piece piece);
   Async<SliceId> id_of(SlicePtr slice);
   asio::awaitable<void> commit_ready(std::shared_ptr<FileWriter> self);

@@ -1,0 +1,116 @@
+#include "fakes.hpp"
+#include "vfs/compactor.hpp"
+
+namespace kiseki::vfs {
+namespace {
+
+using fake::pattern;
+using fake::Rig;
+constexpr Ino kFile{7};
+constexpr ChunkIndex kFirst{0};
+
+TEST(CompactionPlan, LeavesBigLeadingSlicesAndTrimsHoles) {
+  constexpr std::uint32_t mib = 1 << 20;
+  EXPECT_FALSE(plan_compaction({}));
+  EXPECT_FALSE(plan_compaction({{0, SliceId{1}, 10, 0, 10}}));
+  auto small = plan_compaction({{0, SliceId{1}, 10, 0, 10}, {5, SliceId{2}, 10, 0, 10}});
+  ASSERT_TRUE(small);
+  EXPECT_EQ(small->first, 0u);
+  EXPECT_EQ(small->count, 2u);
+  EXPECT_EQ(small->end, 15u);
+  // A big first slice, untouched, then two small appends: only the small ones move.
+  auto append = plan_compaction({{0, SliceId{1}, 4 * mib, 0, 4 * mib}, {4 * mib, SliceId{2}, 10, 0, 10}, {4 * mib + 10, SliceId{3}, 10, 0, 10}});
+  ASSERT_TRUE(append);
+  EXPECT_EQ(append->first, 1u);
+  EXPECT_EQ(append->begin, 4 * mib);
+  // Written before it: its zeros would cover the big one, so all of it moves.
+  auto before = plan_compaction({{mib, SliceId{1}, 4 * mib, 0, 4 * mib}, {0, SliceId{2}, 10, 0, 10}, {6 * mib, SliceId{3}, 10, 0, 10}});
+  ASSERT_TRUE(before);
+  EXPECT_EQ(before->first, 0u);
+  auto holes = plan_compaction({{100, SliceId{1}, 10, 0, 10}, {0, SliceId{0}, 0, 0, 50}, {200, SliceId{0}, 0, 0, 1000}});
+  ASSERT_TRUE(holes);
+  EXPECT_EQ(holes->begin, 100u);
+  EXPECT_EQ(holes->end, 110u);
+  EXPECT_EQ(holes->count, 3u);
+  EXPECT_FALSE(plan_compaction({{0, SliceId{0}, 0, 0, 50}, {0, SliceId{0}, 0, 0, 50}})) << "only holes";
+}
+
+TEST(Compaction, RandomChunksReadTheSameAfterwards) {
+  for (unsigned seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(seed);
+    Rig rig(32, 65536, 4);
+    rig.options.compaction = false;
+    fake::with(rig, [&]() -> asio::awaitable<void> {
+      std::mt19937 random(seed);
+      std::vector<std::byte> want(3'000'000);
+      for (int i = 0; i < 30; ++i) {
+        auto at = random() % 1'500'000;
+        auto bytes = pattern(1 + random() % (random() % 5 ? 20'000 : 1'400'000), random());
+        CO_ASSERT_OK(co_await rig.write(kFile, at, bytes));
+        CO_ASSERT_OK(co_await rig.flush(kFile));
+        std::copy(bytes.begin(), bytes.end(), want.begin() + static_cast<std::ptrdiff_t>(at));
+        if (random() % 6 == 0) {
+          auto from = random() % 2'000'000, len = 1 + random() % 100'000;
+          rig.meta->punch(kFile, kFirst, static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(len));
+          rig.data->invalidate(kFile);
+          std::fill_n(want.begin() + static_cast<std::ptrdiff_t>(from), len, std::byte{0});
+        }
+      }
+      CO_ASSERT_OK(co_await rig.data->compact(kFile, kFirst));
+      EXPECT_LE(rig.meta->records(kFile, kFirst), 12u);
+      auto back = co_await rig.read(kFile, 0, 3'000'000, 3'000'000);
+      CO_ASSERT_OK(back);
+      EXPECT_TRUE(*back == want);
+      for (auto [id, size] : rig.meta->released) CO_ASSERT_OK(co_await chunk::remove_slice(rig.memory, rig.options.layout, id, size));
+      CO_ASSERT_OK(co_await rig.close());
+      rig.open(co_await asio::this_coro::executor);
+      back = co_await rig.read(kFile, 0, 3'000'000, 3'000'000);
+      CO_ASSERT_OK(back);
+      EXPECT_TRUE(*back == want);
+    });
+  }
+}
+
+TEST(Compaction, IsStartedByWritingAndByReading) {
+  Rig rig;
+  fake::with(rig, [&]() -> asio::awaitable<void> {
+    auto bytes = pattern(100, 1);
+    for (std::uint64_t i = 0; i < 99; ++i) {
+      CO_ASSERT_OK(co_await rig.write(kFile, i * 50, bytes));
+      CO_ASSERT_OK(co_await rig.flush(kFile));
+    }
+    for (int i = 0; i < 100 && rig.meta->records(kFile, kFirst) > 5; ++i) co_await sleep_for(std::chrono::milliseconds(5));
+    EXPECT_EQ(rig.meta->records(kFile, kFirst), 1u);
+    for (std::uint64_t i = 0; i < 6; ++i) {
+      CO_ASSERT_OK(co_await rig.write(kFile, i * 50, bytes));
+      CO_ASSERT_OK(co_await rig.flush(kFile));
+    }
+    CO_ASSERT_OK(co_await rig.read(kFile, 0, 10, 5000));
+    for (int i = 0; i < 100 && rig.meta->records(kFile, kFirst) > 1; ++i) co_await sleep_for(std::chrono::milliseconds(5));
+    EXPECT_EQ(rig.meta->records(kFile, kFirst), 1u);
+  });
+}
+
+TEST(Compaction, TheLoserRemovesItsObjects) {
+  Rig rig;
+  rig.options.compaction = false;
+  fake::with(rig, [&]() -> asio::awaitable<void> {
+    for (std::uint64_t i = 0; i < 3; ++i) {
+      CO_ASSERT_OK(co_await rig.write(kFile, i * 50, pattern(100, i)));
+      CO_ASSERT_OK(co_await rig.flush(kFile));
+    }
+    auto objects = rig.memory->count();
+    rig.store->gate([&rig](object::Method method, object::ObjectKey) -> asio::awaitable<void> {
+      if (method != object::Method::put) co_return;
+      std::lock_guard lock(rig.meta->mutex);  // somebody else was faster
+      auto& list = rig.meta->chunks[{kFile, kFirst}];
+      if (list.size() == 3) list.erase(list.begin());
+    });
+    CO_ASSERT_OK(co_await rig.data->compact(kFile, kFirst));
+    EXPECT_EQ(rig.meta->compactions, 0);
+    EXPECT_EQ(rig.memory->count(), objects);
+  });
+}
+
+}  // namespace
+}  // namespace kiseki::vfs
