@@ -1,0 +1,123 @@
+#include <fmt/format.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "cli/format_volume.hpp"
+#include "cli/locations.hpp"
+#include "cli/meta_access.hpp"
+#include "cli/settings.hpp"
+#include "cli/storage_check.hpp"
+#include "core/log.hpp"
+#include "meta/volume_format.hpp"
+
+namespace kiseki::cli {
+namespace {
+
+bool power_of_two(std::uint64_t value) { return value && !(value & (value - 1)); }
+
+Try<void> apply_storage(const Settings& settings, meta::Format& format, bool fresh) {
+  auto wants = [&](std::string_view flag) { return fresh || settings.given(flag); };
+  if (wants("storage")) format.storage = settings.text("storage");
+  if (settings.given("bucket")) {
+    format.bucket = stored_bucket(format.storage, settings.text("bucket"));
+  } else if (fresh) {
+    format.bucket = stored_bucket(format.storage, default_bucket());
+  }
+  if (wants("access-key")) format.access_key = settings.text("access-key");
+  if (wants("secret-key")) format.secret_key = settings.text("secret-key");
+  if (wants("session-token")) format.session_token = settings.text("session-token");
+  if (settings.given("storage-class")) format.tiers["0"].storage_class = format.storage_class = settings.text("storage-class");
+  if (settings.given("tag")) format.tiers["0"].tag = settings.text("tag");
+  if (settings.given("encrypt-rsa-key")) {
+    return Failure{Exit::failed, "--encrypt-rsa-key: this version of Kiseki cannot encrypt; leave it out"};
+  }
+  return boost::system::in_place_value;
+}
+
+Try<void> apply_data(const Settings& settings, meta::Format& format, bool fresh) {
+  auto wants = [&](std::string_view flag) { return fresh || settings.given(flag); };
+  if (wants("block-size")) {
+    auto bytes = settings.count("block-size");
+    if (!power_of_two(bytes)) {
+      return Failure{Exit::failed, fmt::format("{}: {} KiB is not a power of two; allowed: 64K, 128K, 256K, ... 16M",
+                                               settings.origin("block-size"), bytes >> 10)};
+    }
+    format.block_kib = static_cast<std::uint32_t>(bytes >> 10);
+  }
+  if (wants("compress")) format.compression = settings.text("compress");
+  if (format.compression != "none" && fresh) {
+    return Failure{Exit::failed, fmt::format("--compress: {} is not supported by this version yet; allowed: none", format.compression)};
+  }
+  if (wants("encrypt-algo")) format.encrypt_algo = settings.text("encrypt-algo");
+  if (wants("hash-prefix")) format.hash_prefix = settings.on("hash-prefix");
+  if (wants("shards")) format.shards = static_cast<std::uint32_t>(settings.integer("shards"));
+  return boost::system::in_place_value;
+}
+
+void apply_management(const Settings& settings, meta::Format& format, bool fresh) {
+  auto wants = [&](std::string_view flag) { return fresh || settings.given(flag); };
+  if (wants("capacity")) format.capacity = settings.count("capacity");
+  if (wants("inodes")) format.inodes = settings.count("inodes");
+  if (wants("trash-days")) format.trash_days = settings.integer("trash-days");
+  if (settings.on("enable-acl")) {
+    format.enable_acl = true;
+    if (meta::compare_versions(format.min_client_version, "1.2.0-A") < 0) format.min_client_version = "1.2.0-A";
+  }
+  if (wants("ranger-rest-url")) format.ranger_rest_url = settings.text("ranger-rest-url");
+  if (wants("ranger-service")) format.ranger_service = settings.text("ranger-service");
+}
+
+/// Settings of the command line, over the volume's own or over the defaults.
+Try<meta::Format> wanted_format(const Settings& settings, meta::Format format, bool fresh) {
+  TRY_CHECK(apply_storage(settings, format, fresh));
+  TRY_CHECK(apply_data(settings, format, fresh));
+  apply_management(settings, format, fresh);
+  return format;
+}
+
+void tell(const meta::Format& format) { log::info("format.done", {{"volume", format.name}, {"settings", format.redacted().to_json()}}); }
+
+Try<int> make_new(const Settings& settings, const std::string& url, const std::string& name) {
+  TRY(auto wanted, wanted_format(settings, new_format(name), true));
+  TRY(auto made, make_volume(url, std::move(wanted)));
+  tell(made);
+  return 0;
+}
+
+Try<int> change_existing(const Settings& settings, MetaAccess& meta, const meta::Format& existing, const std::string& name) {
+  if (settings.on("no-update")) return 0;
+  if (existing.name != name) {
+    return Failure{Exit::failed, fmt::format("this database holds the volume {}, not {}; a volume cannot be renamed", existing.name, name)};
+  }
+  TRY(auto wanted, wanted_format(settings, existing, false));
+  bool moved = wanted.storage != existing.storage || wanted.bucket != existing.bucket;
+  if (moved && !settings.on("force")) {
+    TRY(auto store, open_volume_store(wanted, meta.runtime()));
+    if (auto tested = meta.runtime().wait(test_store(*store)); !tested) return tested.error();
+  }
+  auto done = meta.runtime().wait(meta::format_volume(meta.engine(), std::move(wanted), meta.clock()));
+  if (!done) return as_failure(done.error());
+  tell(*done);
+  return 0;
+}
+
+}  // namespace
+
+Try<int> run_format(const Settings& settings) {
+  TRY(auto url, absolute_meta_url(settings.arguments()[0]));
+  const auto& name = settings.arguments()[1];
+  if (!meta::valid_volume_name(name)) {
+    return Failure{Exit::failed, fmt::format("\"{}\" is not a volume name; allowed: 3 to 63 of a-z, 0-9 and -, not - at the ends", name)};
+  }
+  if (is_missing_database(url)) return make_new(settings, url, name);
+  {
+    TRY(auto meta, MetaAccess::open(url, meta::OpenMode::create));
+    auto existing = meta->runtime().wait(meta::read_format(meta->engine()));
+    if (existing) return change_existing(settings, *meta, *existing, name);
+    if (existing.error().code != posix(ENOENT)) return as_failure(existing.error());
+  }
+  return make_new(settings, url, name);
+}
+
+}  // namespace kiseki::cli

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cli/failure.hpp"
+#include "core/clock.hpp"
+#include "core/runtime.hpp"
+#include "meta/client.hpp"
+#include "meta/engine.hpp"
+#include "meta/failure.hpp"
+#include "meta/format.hpp"
+#include "meta/open_engine.hpp"
+
+/// The metadata of a volume for one run of a verb: loops, engine, client without a session.
+namespace kiseki::cli {
+
+inline Failure as_failure(meta::Failure why) { return Failure{Exit::failed, std::move(why.message)}; }
+
+/// Whether the database of this URL is a file that is not there. (Opening would make it.)
+bool is_missing_database(const std::string& url);
+
+class MetaAccess {
+ public:
+  /// Opens the engine. Fails when the URL is bad, or the database cannot be opened or is missing though it may not be made.
+  static Try<std::unique_ptr<MetaAccess>> open(const std::string& url, meta::OpenMode mode);
+  ~MetaAccess();
+
+  Runtime& runtime() { return runtime_; }
+  meta::MetaEngine& engine() { return *engine_; }
+  const SystemClock& clock() const { return *clock_; }
+  /// The volume's settings. Fails with the sentence of what is wrong: not formatted, too new, damaged.
+  Try<meta::Format> read_format();
+  /// A read-only client over the engine, for operations that look only. Lives as long as this.
+  meta::Client& client(const meta::Format& format);
+
+ private:
+  MetaAccess();
+  Runtime runtime_;
+  std::shared_ptr<SystemClock> clock_ = std::make_shared<SystemClock>();
+  std::shared_ptr<meta::MetaEngine> engine_;
+  std::unique_ptr<meta::Client> client_;
+};
+
+}  // namespace kiseki::cli

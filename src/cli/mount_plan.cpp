@@ -1,0 +1,143 @@
+#include "cli/mount_plan.hpp"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "cli/locations.hpp"
+#include "cli/mount_table.hpp"
+#include "cli/unmount.hpp"
+
+namespace kiseki::cli {
+namespace {
+
+using std::chrono::duration_cast;
+using std::chrono::milliseconds;
+
+Try<std::optional<vfs::Caller>> squash(const Settings& settings, std::string_view flag) {
+  auto text = settings.text(flag);
+  if (text.empty()) return std::optional<vfs::Caller>();
+  vfs::Caller out;
+  const char* end = text.data() + text.size();
+  auto uid = std::from_chars(text.data(), end, out.uid);
+  bool good = uid.ec == std::errc() && uid.ptr != end && *uid.ptr == ':';
+  auto gid = good ? std::from_chars(uid.ptr + 1, end, out.gid) : uid;
+  if (!good || gid.ec != std::errc() || gid.ptr != end) {
+    return Failure{Exit::failed, fmt::format("{}: \"{}\" is not valid; allowed: UID:GID, such as 65534:65534", settings.origin(flag), text)};
+  }
+  return std::optional(out);
+}
+
+std::vector<std::string> split_colons(const std::string& list) {
+  std::vector<std::string> out;
+  for (std::size_t at = 0; at <= list.size();) {
+    auto colon = std::min(list.find(':', at), list.size());
+    if (colon > at) out.push_back(absolute_path(list.substr(at, colon - at)));
+    at = colon + 1;
+  }
+  return out;
+}
+
+/// Refuses what is mounted already; the rest (a file, no such directory, a dead mount) is said when mounting.
+Try<std::string> checked_mount_point(const std::string& given) {
+  auto path = real_mount_point(given);
+  if (path == "/") return Failure{Exit::failed, "/ cannot be a mount point"};
+  if (auto mount = mounted_at(path); mount && is_volume_mount(*mount)) {
+    return Failure{Exit::failed, fmt::format("{} is in use: {} is mounted there (kiseki umount {})", path, mount->source, path)};
+  }
+  return path;
+}
+
+void plan_kernel_side(const Settings& settings, MountPlan& plan) {
+  const auto& o = settings.mount_options();
+  plan.device.subtype = "kiseki";
+  plan.device.allow_other = is_root() || o.allow_other;
+  plan.device.default_permissions = !settings.on("non-default-permission");
+  plan.device.read_only = false;  // as in JuiceFS, the kernel's side stays rw; the client refuses
+  for (const auto& option : o.kernel) {
+    if (option == "suid") plan.device.suid = true;
+    if (option == "dev") plan.device.dev = true;
+    if (option == "noexec") plan.device.exec = false;
+    if (option == "atime" || option == "relatime" || option == "strictatime") plan.device.noatime = false;
+  }
+  auto io = std::clamp<std::uint64_t>(settings.count("max-fuse-io"), 4096, 1u << 20) & ~std::uint64_t{4095};
+  plan.device.max_read = plan.session.max_write = static_cast<std::uint32_t>(io);
+  plan.session.xattr = settings.on("enable-xattr");
+  plan.session.ioctl = settings.on("enable-ioctl");
+  plan.session.writeback_cache = o.writeback_cache;
+}
+
+Try<void> plan_volume(const Settings& settings, MountPlan& plan) {
+  auto& volume = plan.volume;
+  volume.attr_timeout = settings.duration("attr-cache");
+  volume.entry_timeout = settings.duration("entry-cache");
+  volume.dir_entry_timeout = settings.duration("dir-entry-cache");
+  volume.negative_timeout = settings.duration("negative-entry-cache");
+  volume.read_only = plan.client.read_only = settings.on("read-only") || settings.mount_options().read_only;
+  volume.xattr = settings.on("enable-xattr");
+  volume.capabilities = settings.on("enable-cap");
+  volume.selinux = settings.on("enable-selinux");
+  volume.ioctl = settings.on("enable-ioctl");
+  volume.cache_dirs = settings.on("readdir-cache");
+  volume.hide_internal = settings.on("hide-internal");
+  volume.prefix_internal = settings.on("prefix-internal");
+  volume.check_permissions = settings.on("non-default-permission");
+  if (settings.given("umask")) volume.umask = static_cast<std::uint16_t>(settings.count("umask"));
+  TRY(volume.root_squash, squash(settings, "root-squash"));
+  TRY(volume.all_squash, squash(settings, "all-squash"));
+  return boost::system::in_place_value;
+}
+
+void plan_metadata(const Settings& settings, MountPlan& plan) {
+  plan.subdir = settings.text("subdir");
+  plan.client.skip_dir_mtime = duration_cast<milliseconds>(settings.duration("skip-dir-mtime"));
+  plan.client.strict_atime = settings.text("atime-mode") == "strictatime";
+  plan.client.relatime = settings.text("atime-mode") == "relatime";
+  plan.heartbeat = duration_cast<milliseconds>(settings.duration("heartbeat"));
+  plan.background_jobs = !settings.on("no-bgjob");
+  plan.max_deletes = static_cast<std::size_t>(settings.integer("max-deletes"));
+}
+
+void plan_store(const Settings& settings, MountPlan& plan) {
+  if (settings.given("storage")) plan.storage = settings.text("storage");
+  if (settings.given("bucket")) plan.bucket = settings.text("bucket");
+  plan.get_timeout = duration_cast<milliseconds>(settings.duration("get-timeout"));
+  plan.put_timeout = duration_cast<milliseconds>(settings.duration("put-timeout"));
+  plan.io_tries = static_cast<unsigned>(settings.integer("io-retries")) + 1;
+  plan.max_uploads = static_cast<std::size_t>(settings.integer("max-uploads"));
+  plan.max_downloads = static_cast<std::size_t>(settings.integer("max-downloads"));
+  plan.check_storage = settings.on("check-storage");
+  if (settings.given("cache-dir") && settings.text("cache-dir") != "memory") plan.cache_dirs = split_colons(settings.text("cache-dir"));
+}
+
+}  // namespace
+
+Try<MountPlan> plan_mount(const Settings& settings) {
+  if (settings.text("fuse-transport") == "uring") {
+    return Failure{Exit::failed, fmt::format("{}: uring is not supported by this version yet; allowed: auto, dev",
+                                             settings.origin("fuse-transport"))};
+  }
+  MountPlan plan;
+  const auto& arguments = settings.arguments();
+  TRY(plan.mount_point, checked_mount_point(arguments.back()));
+  plan.loops = static_cast<unsigned>(settings.count("loops"));
+  plan.buffer_bytes = settings.count("buffer-size");
+  plan.readahead_bytes = settings.count("max-readahead");
+  plan.no_huge_pages = settings.on("disable-transparent-hugepage");
+  plan_metadata(settings, plan);
+  plan_store(settings, plan);
+  plan_kernel_side(settings, plan);
+  TRY_CHECK(plan_volume(settings, plan));
+  plan.metrics = settings.text("metrics");
+  plan.metrics_given = settings.given("metrics");
+  if (arguments.size() == 2) {
+    TRY(plan.meta_url, absolute_meta_url(arguments.front()));
+  } else {
+    TRY(plan.meta_url, default_volume_url());
+  }
+  return plan;
+}
+
+}  // namespace kiseki::cli

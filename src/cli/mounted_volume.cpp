@@ -1,0 +1,241 @@
+#include "cli/mounted_volume.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "cli/locations.hpp"
+#include "cli/meta_access.hpp"
+#include "cli/mount_config_text.hpp"
+#include "cli/object_meter.hpp"
+#include "cli/storage_check.hpp"
+#include "core/log.hpp"
+#include "core/metrics.hpp"
+#include "meta/volume_format.hpp"
+#include "object/open_store.hpp"
+#include "object/staged_fallback_store.hpp"
+
+namespace kiseki::cli {
+namespace {
+
+/// How others see this client in `status`: first the version whose formats we speak, then ours.
+constexpr const char* kSessionVersion = "1.4.1+kiseki";
+
+std::string host_name() {
+  char name[256] = "";
+  ::gethostname(name, sizeof name - 1);
+  return name;
+}
+
+/// Of the arena, the part that blocks already read may fill; the rest is for writes and read-ahead under way.
+std::size_t cache_share(std::size_t buffer_bytes) { return buffer_bytes / 3 * 2; }
+
+asio::awaitable<Result<void>> ended_result(Async<void> work) {
+  try {
+    co_return co_await std::move(work);
+  } catch (const std::exception& bug) {
+    log::error("mount.serve.bug", {{"what", bug.what()}});
+    co_return posix(EIO);
+  }
+}
+
+asio::awaitable<void> serve_then(Async<void> work, std::function<void(Result<void>)> ended) {
+  auto result = co_await ended_result(std::move(work));
+  ended(result);
+}
+
+}  // namespace
+
+MountedVolume::MountedVolume(MountPlan plan)
+    : plan_(std::move(plan)), runtime_({.loops = plan_.loops, .pin = true}), clock_(std::make_shared<SystemClock>()) {
+  arena_ = std::make_unique<BufferArena>(BufferArena::Options{.limit_bytes = plan_.buffer_bytes});
+  runtime_.start();
+}
+
+MountedVolume::~MountedVolume() = default;
+
+Try<void> MountedVolume::open(SessionId reuse, std::function<void(std::string)> lost) {
+  TRY_CHECK(open_metadata(reuse, std::move(lost)));
+  auto opened = [&]() -> Try<void> {
+    TRY_CHECK(open_store());
+    TRY_CHECK(find_root());
+    return open_volume();
+  }();
+  if (!opened) {
+    close();
+    return opened;
+  }
+  start_metrics();
+  return boost::system::in_place_value;
+}
+
+Try<void> MountedVolume::open_metadata(SessionId reuse, std::function<void(std::string)> lost) {
+  auto mode = plan_.client.read_only ? meta::OpenMode::read_only : meta::OpenMode::existing;
+  auto engine = meta::open_engine(plan_.meta_url, mode, runtime_);
+  if (!engine) return as_failure(engine.error());
+  engine_ = std::move(*engine);
+  auto format = runtime_.wait(meta::read_format(*engine_));
+  if (!format) return as_failure(format.error());
+  format_ = std::move(*format);
+  TRY_CHECK(check_data_features(*format_));
+  client_ = std::make_unique<meta::Client>(engine_, *format_, clock_, plan_.client);
+
+  auto info = meta::SessionInfo::of_this_process(kSessionVersion, plan_.mount_point, clock_->now());
+  membership_ = std::make_unique<meta::ClientSession>(
+      *client_, runtime_.executor(0), std::move(info),
+      meta::ClientSession::Options{.heartbeat = plan_.heartbeat, .background_jobs = plan_.background_jobs, .reuse = reuse,
+                                   .on_volume_lost = std::move(lost), .on_format_changed = {}});
+  auto joined = runtime_.wait(membership_->start());
+  if (!joined) return failure(fmt::format("cannot register this mount in {}", shown_meta_url(plan_.meta_url)), joined.error());
+  return boost::system::in_place_value;
+}
+
+Try<void> MountedVolume::open_store() {
+  object::StoreSpec spec;
+  spec.storage = plan_.storage.value_or(format_->storage);
+  spec.bucket = plan_.bucket ? stored_bucket(spec.storage, *plan_.bucket) : format_->bucket;
+  spec.volume = format_->name;
+  spec.shards = format_->shards;
+  spec.retries.tries = plan_.io_tries;
+  spec.retries.get_timeout = plan_.get_timeout;
+  spec.retries.put_timeout = plan_.put_timeout;
+  spec.max_uploads = plan_.max_uploads;
+  spec.max_downloads = plan_.max_downloads;
+  spec.meter = make_object_meter();
+  auto opened = object::open_store(spec, runtime_);
+  if (!opened.store) return Failure{Exit::failed, opened.error};
+  store_ = std::move(opened.store);
+  if (plan_.check_storage) {
+    if (auto tested = runtime_.wait(test_store(*store_)); !tested) return tested.error();
+  }
+  if (plan_.cache_dirs.empty()) return boost::system::in_place_value;
+  std::vector<std::string> dirs;
+  for (const auto& dir : plan_.cache_dirs) dirs.push_back(dir + "/" + format_->uuid);
+  auto staged = std::make_shared<object::StagedFallbackStore>(store_, std::move(dirs), runtime_.pool("object-file", 4));
+  if (!plan_.client.read_only) {
+    auto recovered = runtime_.wait(staged->recover());
+    if (recovered.uploaded || recovered.failed || recovered.left) {
+      log::info("mount.staged_blocks", {{"uploaded", recovered.uploaded}, {"failed", recovered.failed}, {"left", recovered.left}});
+    }
+  }
+  store_ = std::move(staged);
+  return boost::system::in_place_value;
+}
+
+/// The directory that becomes the root of a mount with --subdir; made when it is missing.
+Try<void> MountedVolume::find_root() {
+  if (plan_.subdir.empty() || plan_.subdir == "/") return boost::system::in_place_value;
+  Ino at = kRootIno;
+  for (std::size_t from = 0; from < plan_.subdir.size();) {
+    auto slash = std::min(plan_.subdir.find('/', from), plan_.subdir.size());
+    auto name = plan_.subdir.substr(from, slash - from);
+    from = slash + 1;
+    if (name.empty()) continue;
+    auto found = runtime_.wait(meta::lookup(*client_, at, name));
+    if (!found && found.error() == posix(ENOENT) && !plan_.client.read_only) {
+      meta::NewInode directory;
+      directory.type = meta::FileType::directory;
+      directory.mode = 0777;
+      found = runtime_.wait(meta::make(*client_, {}, at, name, directory));
+    }
+    if (!found) return failure(fmt::format("--subdir {}", plan_.subdir), found.error());
+    if (!found->attr.is_dir()) return Failure{Exit::failed, fmt::format("--subdir {}: {} is not a directory", plan_.subdir, name)};
+    at = found->ino;
+  }
+  plan_.volume.root = at;
+  plan_.volume.subdir = at != kRootIno;
+  return boost::system::in_place_value;
+}
+
+vfs::FileDataOptions MountedVolume::data_options(const chunk::BlockLayout& layout) {
+  vfs::FileDataOptions options;
+  options.layout = layout;
+  options.cache_bytes = cache_share(plan_.buffer_bytes);
+  options.max_readahead = plan_.readahead_bytes ? plan_.readahead_bytes : std::min<std::size_t>(8ull * layout.block_bytes, plan_.buffer_bytes / 4);
+  options.compaction = !plan_.client.read_only && plan_.background_jobs;
+  options.clock = clock_;
+  options.home = runtime_.executor(0);
+  options.here = [this] {
+    int loop = Runtime::current_loop();
+    return runtime_.executor(loop < 0 ? 0u : static_cast<unsigned>(loop));
+  };
+  return options;
+}
+
+Try<void> MountedVolume::open_volume() {
+  chunk::BlockLayout layout{static_cast<std::uint32_t>(format_->block_bytes()), format_->hash_prefix};
+  data_ = vfs::make_file_data(vfs::make_slice_meta(*client_), store_, *arena_, data_options(layout));
+  reaper_ = std::make_unique<vfs::SliceReaper>(*client_, store_, layout, nullptr, runtime_.executor(0),
+                                               vfs::SliceReaper::Options{.max_deletes = plan_.client.read_only ? 0 : plan_.max_deletes});
+  client_->set_reaper(reaper_.get());
+  housekeeper_ = std::make_unique<meta::Housekeeper>(
+      *client_, runtime_.executor(0),
+      meta::Housekeeper::Options{.background_jobs = plan_.background_jobs && !plan_.client.read_only});
+  housekeeper_->start();
+
+  plan_.volume.config_text = [this] { return mount_config_text(plan_, *client_->format(), client_->session(), metrics_ ? metrics_->address() : ""); };
+  plan_.volume.stats_text = [] { return metrics::stats_text(); };
+  volume_ = std::make_unique<vfs::Volume>(*client_, *data_, runtime_.executor(0), plan_.volume);
+  plan_.session.acl = format_->enable_acl;
+  session_ = std::make_unique<fuse::Session>(runtime_, *volume_, plan_.session);
+  serving_ = std::make_unique<TaskGroup>(runtime_.executor(0));
+  return boost::system::in_place_value;
+}
+
+/// A metrics page that cannot listen is no reason not to mount.
+void MountedVolume::start_metrics() {
+  metrics::set_common_labels({{"instance", host_name()}, {"mp", plan_.mount_point}, {"vol_name", format_->name}, {"juicefs_version", kSessionVersion}});
+  if (plan_.metrics.empty()) return;
+  metrics_ = std::make_unique<net::MetricsServer>(runtime_);
+  auto started = metrics_->start(plan_.metrics, plan_.metrics_given ? net::IfBusy::fail : net::IfBusy::any_port);
+  if (started) {
+    log::info("metrics.listening", {{"address", metrics_->address()}});
+  } else {
+    log::error("metrics.not_listening", {{"address", plan_.metrics}, {"why", started.error()}});
+    metrics_.reset();
+  }
+}
+
+fuse::MountOptions MountedVolume::device_options() const {
+  auto out = plan_.device;
+  out.source = "Kiseki:" + format_->name;
+  return out;
+}
+
+void MountedVolume::serve(fuse::UniqueFd device, std::optional<fuse::Settings> taken_over, std::function<void()> ready,
+                          std::function<void(Result<void>)> ended) {
+  serving_->spawn(serve_then(session_->serve(std::move(device), std::move(taken_over), std::move(ready)), std::move(ended)));
+}
+
+asio::awaitable<void> MountedVolume::shut_down() {
+  if (serving_) co_await serving_->join();
+  if (metrics_) co_await metrics_->close();
+  if (housekeeper_) co_await housekeeper_->close();
+  if (reaper_) co_await reaper_->close();
+  if (data_) {
+    if (auto closed = co_await data_->close(); !closed) log::error("mount.close.data", {{"why", closed.error()}});
+  }
+  if (membership_) {
+    if (auto left = co_await membership_->close(); !left) log::warn("mount.close.session", {{"why", left.error()}});
+  }
+}
+
+void MountedVolume::close() {
+  runtime_.wait(shut_down());
+  serving_.reset();
+  metrics_.reset();
+  session_.reset();
+  volume_.reset();
+  housekeeper_.reset();
+  if (client_) client_->set_reaper(nullptr);
+  reaper_.reset();
+  data_.reset();
+  membership_.reset();
+  client_.reset();
+  store_.reset();
+  engine_.reset();
+  runtime_.stop();
+}
+
+}  // namespace kiseki::cli

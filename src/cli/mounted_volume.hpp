@@ -1,0 +1,77 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "chunk/block_key.hpp"
+#include "cli/mount_plan.hpp"
+#include "core/memory.hpp"
+#include "core/runtime.hpp"
+#include "fuse/session.hpp"
+#include "meta/housekeeper.hpp"
+#include "meta/open_engine.hpp"
+#include "meta/session.hpp"
+#include "net/metrics_server.hpp"
+#include "object/store.hpp"
+#include "vfs/file_data.hpp"
+#include "vfs/reaper.hpp"
+#include "vfs/volume.hpp"
+
+namespace kiseki::cli {
+
+/// A volume with everything that serves it: the composition root. Members stand in the order they are built; shutdown
+/// goes backwards (see `close`).
+class MountedVolume {
+ public:
+  explicit MountedVolume(MountPlan plan);
+  ~MountedVolume();
+
+  /// Opens database and store, reads the format, joins the volume as a session. `reuse`: the session of the process
+  /// we continue. `lost`: called once, from a loop, when the volume is gone and the mount must end.
+  Try<void> open(SessionId reuse, std::function<void(std::string why)> lost);
+
+  const meta::Format& format() const { return *format_; }
+  SessionId session_id() const { return client_->session(); }
+  fuse::MountOptions device_options() const;
+
+  /// Answers the kernel until it is unmounted or `stop`. `ready`: from a loop, when requests are answered; `ended`: once,
+  /// from a loop, with what serving came to.
+  void serve(fuse::UniqueFd device, std::optional<fuse::Settings> taken_over, std::function<void()> ready,
+             std::function<void(Result<void>)> ended);
+  void stop() { session_->stop(); }
+  std::optional<fuse::Settings> settings() const { return session_->settings(); }
+
+  /// Shutdown, after `ended`: files are flushed by then (Filesystem::destroyed). Then, in this order: the metrics page, the
+  /// hourly jobs, deletions under way, the data path, the session record, the engine; last the loops.
+  void close();
+
+ private:
+  Try<void> open_metadata(SessionId reuse, std::function<void(std::string)> lost);
+  Try<void> open_store();
+  Try<void> open_volume();
+  Try<void> find_root();
+  void start_metrics();
+  asio::awaitable<void> shut_down();
+  vfs::FileDataOptions data_options(const chunk::BlockLayout& layout);
+
+  MountPlan plan_;
+  std::optional<meta::Format> format_;
+  Runtime runtime_;
+  std::unique_ptr<BufferArena> arena_;
+  std::shared_ptr<SystemClock> clock_;
+  std::shared_ptr<meta::MetaEngine> engine_;
+  object::StorePtr store_;
+  std::unique_ptr<meta::Client> client_;
+  std::unique_ptr<meta::ClientSession> membership_;
+  std::unique_ptr<vfs::FileData> data_;
+  std::unique_ptr<vfs::SliceReaper> reaper_;
+  std::unique_ptr<meta::Housekeeper> housekeeper_;
+  std::unique_ptr<vfs::Volume> volume_;
+  std::unique_ptr<fuse::Session> session_;
+  std::unique_ptr<net::MetricsServer> metrics_;
+  std::unique_ptr<TaskGroup> serving_;
+};
+
+}  // namespace kiseki::cli
