@@ -69,8 +69,9 @@ void Batch::finish() {
     auto run = db_.run(Sql::put_counter);
     run.text(counter_name(static_cast<Counter>(i))).integer(counters_[i].value).done();
   }
-  for (auto& [ino, sum] : dir_stats_) flush_dir_stat(ino, sum);
+  auto sums = std::move(dir_stats_);
   dir_stats_.clear();
+  for (auto& [ino, sum] : sums) flush_dir_stat(ino, sum);
 }
 
 void Batch::flush_dir_stat(Ino ino, DirStat delta) {
