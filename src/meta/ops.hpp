@@ -73,6 +73,21 @@ struct WrittenSlice {
 };
 /// Appends one record and grows the file. ENOENT when the inode is gone, ENOSPC/EDQUOT over a limit.
 Async<WrittenSlice> write_slice(Client&, Ino ino, ChunkIndex index, Slice slice, Timestamp mtime);
+struct PlacedSlice {  ///< a record and the chunk it goes to
+  ChunkIndex index;
+  Slice slice;
+};
+struct WrittenSlices {
+  struct Chunk {
+    ChunkIndex index;
+    std::uint32_t records = 0, added = 0;  ///< of the chunk, after; of them new
+  };
+  std::vector<Chunk> chunks;  ///< each chunk touched, once
+  Attr attr;
+};
+/// Appends many records of one file in one commit, in order. Several may show parts of one slice: it then counts as many
+/// references. Errors as write_slice.
+Async<WrittenSlices> write_slices(Client&, Ino ino, std::vector<PlacedSlice> records, Timestamp mtime);
 struct CopiedRange {
   std::uint64_t bytes = 0;
   Attr attr;

@@ -1,7 +1,5 @@
 #include "vfs/slice_meta.hpp"
 
-#include <algorithm>
-
 #include "meta/ops.hpp"
 
 namespace kiseki::vfs {
@@ -16,14 +14,12 @@ class ClientSliceMeta final : public SliceMeta {
   Async<Slices> read_slices(Ino ino, ChunkIndex index) override { return meta::read_slices(client_, ino, index); }
 
   Async<std::vector<Length>> write_slices(Ino ino, std::vector<Placed> records, Timestamp mtime) override {
+    std::vector<meta::PlacedSlice> placed;
+    placed.reserve(records.size());
+    for (const auto& [index, slice] : records) placed.push_back({index, slice});
+    CO_TRY(auto written, co_await meta::write_slices(client_, ino, std::move(placed), mtime));
     std::vector<Length> lengths;
-    for (const auto& [index, slice] : records) {
-      CO_TRY(auto written, co_await meta::write_slice(client_, ino, index, slice, mtime));
-      auto length = std::find_if(lengths.begin(), lengths.end(), [index = index](const auto& l) { return l.index == index; });
-      if (length == lengths.end()) length = lengths.insert(length, {index});
-      length->records = written.records;
-      ++length->added;
-    }
+    for (const auto& [index, now, added] : written.chunks) lengths.push_back({index, now, added});
     co_return lengths;
   }
 

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <map>
+
 #include "meta/ops/common.hpp"
 
 namespace kiseki::meta {
@@ -6,36 +9,68 @@ using namespace op;
 
 namespace {
 
-Async<Attr> write_in(Txn& txn, ChunkKey chunk, Slice slice, Timestamp mtime, std::vector<std::int64_t>& returned) {
-  CO_CHECK(co_await txn.load(AttrKey{chunk.ino}));
-  auto* attr = txn.attr(chunk.ino);
+/// What a batch of records does: per chunk its new records, per slice how many of them show it.
+struct Batch {
+  std::map<ChunkIndex, Slices> appends;
+  std::map<SliceId, SliceRef> refs;
+  std::uint64_t end = 0;  ///< of the furthest byte written
+};
+
+Result<Batch> batch_of(const std::vector<PlacedSlice>& records) {
+  Batch batch;
+  for (const auto& [index, slice] : records) {
+    if (slice.len == 0 || std::uint64_t{slice.pos} + slice.len > kChunkBytes) return posix(EINVAL);
+    batch.appends[index].push_back(slice);
+    batch.end = std::max(batch.end, index.value * kChunkBytes + slice.pos + slice.len);
+    if (slice.id.value == 0) continue;
+    auto& ref = batch.refs[slice.id];
+    ref.size = slice.size;
+    ++ref.refs;
+  }
+  if (batch.appends.empty()) return posix(EINVAL);
+  return batch;
+}
+
+Async<Attr> write_in(Txn& txn, Ino ino, const Batch& batch, Timestamp mtime, std::vector<std::int64_t>& returned) {
+  CO_CHECK(co_await txn.load(AttrKey{ino}));
+  auto* attr = txn.attr(ino);
   if (!attr) co_return posix(ENOENT);
   if (!attr->is_file()) co_return posix(EINVAL);
-  txn.check_attr(chunk.ino, kType);
-  auto end = chunk.index.value * kChunkBytes + slice.pos + slice.len;
-  auto length = std::max(attr->length, end);
-  txn.write(AppendSlices{chunk, {slice}});
-  if (slice.id.value != 0) txn.write(AddSliceRef{slice.id, slice.size, 1});
-  CO_CHECK(co_await count_length(txn, chunk.ino, length));
+  txn.check_attr(ino, kType);
+  auto length = std::max(attr->length, batch.end);
+  for (const auto& [index, slices] : batch.appends) txn.write(AppendSlices{ChunkKey{ino, index}, slices});
+  for (const auto& [id, ref] : batch.refs) txn.write(AddSliceRef{id, ref.size, ref.refs});
+  CO_CHECK(co_await count_length(txn, ino, length));
   Attr to;
   to.length = length;
   to.mtime = mtime;
   to.ctime = txn.client().clock().now();
-  txn.patch(chunk.ino, kLength | kMtime | kCtime, to);
+  txn.patch(ino, kLength | kMtime | kCtime, to);
   txn.returned_to(returned);
-  co_return *txn.attr(chunk.ino);
+  co_return *txn.attr(ino);
 }
 
 }  // namespace
 
-Async<WrittenSlice> write_slice(Client& client, Ino ino, ChunkIndex index, Slice slice, Timestamp mtime) {
-  if (slice.len == 0 || std::uint64_t{slice.pos} + slice.len > kChunkBytes) co_return posix(EINVAL);
+Async<WrittenSlices> write_slices(Client& client, Ino ino, std::vector<PlacedSlice> records, Timestamp mtime) {
+  CO_TRY(auto batch, batch_of(records));
   std::vector<std::int64_t> returned;
   CO_TRY(auto attr, co_await transact<Attr>(client, [&](Txn& txn) -> Async<Attr> {
-           co_return co_await write_in(txn, ChunkKey{ino, index}, slice, mtime, returned);
+           co_return co_await write_in(txn, ino, batch, mtime, returned);
          }));
-  if (returned.empty()) co_return posix(EIO);
-  co_return WrittenSlice{static_cast<std::uint32_t>(returned[0]), attr};
+  if (returned.size() < batch.appends.size()) co_return posix(EIO);
+  WrittenSlices written;
+  written.attr = attr;
+  auto records_now = returned.begin();
+  for (const auto& [index, slices] : batch.appends)
+    written.chunks.push_back({index, static_cast<std::uint32_t>(*records_now++), static_cast<std::uint32_t>(slices.size())});
+  co_return written;
+}
+
+Async<WrittenSlice> write_slice(Client& client, Ino ino, ChunkIndex index, Slice slice, Timestamp mtime) {
+  std::vector<PlacedSlice> one{{index, slice}};
+  CO_TRY(auto written, co_await write_slices(client, ino, std::move(one), mtime));
+  co_return WrittenSlice{written.chunks.front().records, written.attr};
 }
 
 Async<Slices> read_slices(Client& client, Ino ino, ChunkIndex index) {
