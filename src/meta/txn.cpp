@@ -74,13 +74,17 @@ Async<void> Txn::load(Key key) {
   co_return co_await load(std::move(keys));
 }
 
-Async<void> Txn::load(Keys keys) {
+Async<void> Txn::load(Keys keys) { return load(std::move(keys), false); }
+
+Async<void> Txn::load_certain(Keys keys) { return load(std::move(keys), true); }
+
+Async<void> Txn::load(Keys keys, bool certain) {
   // Asked before anything is read from the cache: what it then holds was true during this call.
   bool coherent = !fresh_ && client_.engine().coherent();
   Keys missing;
   for (auto& key : keys) {
     if (known(key) || std::find(missing.begin(), missing.end(), key) != missing.end()) continue;
-    if (!fresh_ && take_from_cache(key)) {
+    if (!fresh_ && (coherent || !certain) && take_from_cache(key)) {
       believed_cache_ |= !coherent;
       continue;
     }

@@ -27,6 +27,8 @@ class Txn {
   /// Makes these records known; what is missing is fetched in one round trip. Must be awaited before they are read.
   Async<void> load(Keys keys);
   Async<void> load(Key key);
+  /// The same, but the cache is only asked when it is certainly right: for what no check of the commit can validate.
+  Async<void> load_certain(Keys keys);
   /// Null: no such inode.
   const Attr* attr(Ino ino) const;
   /// Null: no such name.
@@ -85,6 +87,7 @@ class Txn {
     Record seen;
   };
   bool known(const Key& key) const;
+  Async<void> load(Keys keys, bool certain);
   bool take_from_cache(const Key& key);
   void remember(const Key& key, Record record);
   AttrRead* find(Ino ino);

@@ -115,7 +115,7 @@ asio::awaitable<void> play(World& world, const Variant& variant, std::uint64_t s
     co_await actor.close_all();
     if (agreed) co_await expect_exact_counts(*world.engines[0]);
     if (testing::Test::HasFailure())
-      ADD_FAILURE() << "replay with KISEKI_SEED=" << seed << " --gtest_filter=*" << variant.name << "*\n" << actor.trace();
+      ADD_FAILURE() << "replay with KISEKI_SEED=" << seed << " --gtest_filter=*" << variant.name << "*\n" << actor.trace(std::getenv("KISEKI_SEED") ? 10000 : 25);
   }
   co_await world.close();
 }
@@ -134,9 +134,9 @@ TEST_P(NamespaceModel, AgreesWithOracle) {
 INSTANTIATE_TEST_SUITE_P(Engines, NamespaceModel,
                          testing::Values(Variant{.name = "memory"}, Variant{.name = "memory_trash", .trash = true},
                                          Variant{.name = "memory_two_clients", .coherent = false, .clients = 2, .seeds = 60},
-                                         Variant{.name = "sqlite", .sqlite = true, .seeds = 12, .steps = 150},
-                                         Variant{.name = "sqlite_trash", .sqlite = true, .trash = true, .seeds = 6, .steps = 150},
-                                         Variant{.name = "sqlite_two_clients", .sqlite = true, .clients = 2, .seeds = 8, .steps = 150}),
+                                         Variant{.name = "sqlite", .sqlite = true, .seeds = 60},
+                                         Variant{.name = "sqlite_trash", .sqlite = true, .trash = true, .seeds = 30},
+                                         Variant{.name = "sqlite_two_clients", .sqlite = true, .clients = 2, .seeds = 40}),
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace

@@ -124,6 +124,7 @@ bool over(const Quota& quota, std::int64_t space, std::int64_t inodes) {
 Async<void> count_in_quotas(Txn& txn, Ino dir, DirStat delta, bool limits) {
   CO_TRY(auto chain, co_await chain_of(txn, dir));
   for (Ino at : chain) {
+    if (at != kRootIno) txn.check_attr(at, kParent);  // moved meanwhile, it would stand below other quotas
     QuotaKey key{QuotaKind::directory, at.value};
     auto quota = txn.client().cache().quotas().find(key);
     if (!quota) continue;

@@ -14,10 +14,10 @@ Async<Taken> release_in(Txn& txn, SessionId sid, Ino ino) {
   CO_CHECK(co_await txn.load(AttrKey{ino}));
   Taken taken{{ino, Attr()}, false};
   txn.write(EraseSustained{sid, ino});
+  txn.check_attr(ino, kType | kNlink | kLength | kUid | kGid);
   auto* found = txn.attr(ino);
   if (!found || found->nlink > 0) co_return taken;  // gone already, or it got a name again
   auto attr = *found;
-  txn.check_attr(ino, kType | kNlink | kLength | kUid | kGid);
   auto space = weight_of(attr).space;
   txn.write(EraseAttr{ino});
   txn.write(EraseXattrs{ino});

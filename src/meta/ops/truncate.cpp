@@ -43,8 +43,8 @@ Async<Attr> truncate_in(Txn& txn, Who who, Ino ino, std::uint64_t length, bool k
   CO_CHECK(co_await need_access(txn, who, ino, kWrite));
   Attr to;
   std::uint32_t set = 0;
+  if (kill_suidgid) txn.check_attr(ino, kMode);
   if (kill_suidgid && without_setid(attr.mode) != attr.mode) {
-    txn.check_attr(ino, kMode);
     to.mode = without_setid(attr.mode);
     set |= kMode;
   }
