@@ -5,11 +5,14 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 #include <optional>
+#include <sstream>
 
 #include "fuse/fusermount.hpp"
 
@@ -17,6 +20,11 @@ namespace kiseki::fuse {
 namespace {
 
 constexpr const char* kDevice = "/dev/fuse";
+
+MountError dead(const std::string& path) {
+  return {ENOTCONN, fmt::format("{} is a mount whose server has died: unmount it first (umount -l {}, or fusermount3 -u -z {})",
+                                path, path, path)};
+}
 
 std::optional<MountError> check_mountpoint(const std::string& path, struct stat& info) {
   if (::stat(path.c_str(), &info) == 0) {
@@ -26,12 +34,41 @@ std::optional<MountError> check_mountpoint(const std::string& path, struct stat&
   switch (errno) {
     case ENOENT: return MountError{ENOENT, fmt::format("{} does not exist: make it first (mkdir -p {})", path, path)};
     case ENOTCONN:
-    case ECONNABORTED:
-      return MountError{ENOTCONN, fmt::format("{} is a mount whose server has died: unmount it first (umount -l {}, or "
-                                              "fusermount3 -u -z {})", path, path, path)};
+    case ECONNABORTED: return dead(path);
     case EACCES: return MountError{EACCES, fmt::format("{} is not open to you: permission denied on its path", path)};
     default: return MountError{errno, fmt::format("{}: {}", path, posix(errno).message())};
   }
+}
+
+/// A path of /proc/self/mountinfo: blanks and backslashes come as octal numbers there.
+std::string unescaped(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 3 < text.size()) {
+      out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
+      i += 3;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+/// A second FUSE mount on the same directory would hide the first, which nobody wants. Other mounts may well be there.
+std::optional<MountError> check_not_mounted(const std::string& mountpoint) {
+  std::ifstream table("/proc/self/mountinfo");
+  for (std::string line; std::getline(table, line);) {
+    std::istringstream words(line);
+    std::string skipped, path, word, type, source;
+    words >> skipped >> skipped >> skipped >> skipped >> path;
+    while (words >> word && word != "-") continue;
+    words >> type >> source;
+    if (unescaped(path) != mountpoint || !type.starts_with("fuse")) continue;
+    struct statfs answer {};
+    if (::statfs(mountpoint.c_str(), &answer) != 0 && errno == ENOTCONN) return dead(mountpoint);  // stat was still cached
+    return MountError{EBUSY, fmt::format("{} is busy: {} is already mounted there (umount {})", mountpoint, unescaped(source), mountpoint)};
+  }
+  return std::nullopt;
 }
 
 MountError device_error(int code) {
@@ -125,6 +162,7 @@ std::variant<Mounted, MountError> mount(const std::string& mountpoint, const Mou
   std::error_code unresolved;
   auto absolute = std::filesystem::canonical(mountpoint, unresolved).string();
   if (unresolved) absolute = mountpoint;
+  if (auto error = check_not_mounted(absolute)) return *error;
   if (::geteuid() == 0) return mount_as_root(absolute, options, info.st_mode);
   if (::access(kDevice, R_OK | W_OK) != 0) return device_error(errno);
   return fusermount(absolute, options);

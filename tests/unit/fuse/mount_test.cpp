@@ -211,6 +211,8 @@ TEST_F(RealMount, UnmountWhileFilesAreOpen) {
 }
 
 TEST_F(RealMount, ASecondMountAndADeadOneAreExplained) {
+  EXPECT_EQ(failure(root_).code, EBUSY);
+  EXPECT_NE(failure(root_).sentence.find("memory-files is already mounted"), std::string::npos);
   session_.stop();  // the mount stays, its server is gone
   EXPECT_EQ(served_.wait_for(std::chrono::seconds(10)), std::future_status::ready);
   auto error = failure(root_);
