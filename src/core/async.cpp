@@ -175,7 +175,7 @@ void start_more(const std::shared_ptr<FanOut>& all, const SharedHandler& back, c
       --all->running;
       if (thrown) all->fail(std::move(thrown));
       start_more(all, back, here, limit);
-      if (all->running == 0) std::move(*back)();
+      if (all->running == 0) std::move (*back)();
     };
     auto work = std::move(child.work);
     asio::co_spawn(here, std::move(work), asio::bind_cancellation_slot(child.cancel.slot(), std::move(ended)));

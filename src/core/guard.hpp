@@ -4,8 +4,8 @@
 
 namespace kiseki {
 
-/// Runs `f` when it goes out of scope, unless dismissed or moved from. As the one member of a lease that gives something
-/// back, it lets the lease default its moves. `f` must not throw.
+/// Runs `f` when it goes out of scope, unless dismissed or moved from. As the one member of a lease that gives
+/// something back, it lets the lease default its moves. `f` must not throw.
 template <class F>
 class [[nodiscard]] Guard {
  public:

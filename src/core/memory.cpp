@@ -18,8 +18,8 @@ using detail::class_bytes;
 using detail::kSizeClasses;
 using detail::kUnitBytes;
 
-/// How long a waiting `allocate` trusts the last answer of the reclaimers: a cache whose blocks were all in use then may
-/// have some to give now, and nothing else would tell us.
+/// How long a waiting `allocate` trusts the last answer of the reclaimers: a cache whose blocks were all in use then
+/// may have some to give now, and nothing else would tell us.
 constexpr auto kAskAgain = std::chrono::milliseconds(20);
 
 unsigned class_of(std::size_t bytes) {

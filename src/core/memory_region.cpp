@@ -45,7 +45,8 @@ bool Region::grow() {
   if (usable_ == slots_) return false;
   auto step = std::clamp<std::size_t>((std::size_t{4} << 20) / slot_bytes_, 1, slots_ - usable_);
   if (::mprotect(base_ + usable_ * slot_bytes_, step * slot_bytes_, PROT_READ | PROT_WRITE) != 0) {
-    if (!std::exchange(refused_, true)) log::error("memory.refused", {{"bytes", step * slot_bytes_}, {"error", posix(errno)}});
+    if (!std::exchange(refused_, true))
+      log::error("memory.refused", {{"bytes", step * slot_bytes_}, {"error", posix(errno)}});
     return false;
   }
   usable_ += step;

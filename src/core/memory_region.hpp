@@ -26,8 +26,8 @@ class Region {
   std::byte* take();  ///< a warm slot if there is one; nullptr when the kernel refuses memory
   bool has_warm() const { return !warm_.empty(); }
   void put_warm(std::byte* slot) { warm_.push_back(index_of(slot)); }
-  std::byte* take_warm();              ///< only if has_warm()
-  void cool(std::byte* slot) const;    ///< gives its memory to the kernel; slow, needs no lock
+  std::byte* take_warm();            ///< only if has_warm()
+  void cool(std::byte* slot) const;  ///< gives its memory to the kernel; slow, needs no lock
   void put_cold(std::byte* slot) { cold_.push_back(index_of(slot)); }
   bool owns(const std::byte* p) const { return p >= base_ && p < base_ + slot_bytes_ * slots_; }
   std::size_t slot_bytes() const { return slot_bytes_; }
@@ -49,8 +49,8 @@ class Region {
   std::vector<std::uint32_t> warm_, cold_;
 };
 
-/// Memory mapped from an unlinked file of a fixed size, allocated on disk in advance: a full disk shows at start, not as
-/// SIGBUS. Split and merged by halves (a buddy allocator).
+/// Memory mapped from an unlinked file of a fixed size, allocated on disk in advance: a full disk shows at start, not
+/// as SIGBUS. Split and merged by halves (a buddy allocator).
 class OverflowFile {
  public:
   OverflowFile(const std::string& dir, std::size_t bytes);  ///< throws std::system_error

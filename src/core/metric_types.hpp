@@ -20,8 +20,8 @@ struct ClientMetric;
 struct MetricFamily;
 }  // namespace prometheus
 
-/// The kinds of numbers we count. Adding is a relaxed atomic on a cell that the thread shares with few others; the sum is
-/// taken when someone looks.
+/// The kinds of numbers we count. Adding is a relaxed atomic on a cell that the thread shares with few others; the sum
+/// is taken when someone looks.
 namespace kiseki::metrics {
 
 inline constexpr unsigned kCells = 8;

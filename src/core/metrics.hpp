@@ -22,42 +22,58 @@ struct Catalog {
   Labeled<Gauge> subdir_info{registry, "juicefs_subdir_info", "always 1; names the mounted subdirectory", {"subdir"}};
 
   // Quotas. A limit <= 0 is none.
-  Labeled<Gauge> dir_quota_max_space{registry, "juicefs_dir_quota_max_space_bytes", "directory quota: space limit", {"inode"}};
-  Labeled<Gauge> dir_quota_max_inodes{registry, "juicefs_dir_quota_max_inodes", "directory quota: inode limit", {"inode"}};
-  Labeled<Gauge> dir_quota_used_space{registry, "juicefs_dir_quota_used_space_bytes", "directory quota: bytes counted", {"inode"}};
-  Labeled<Gauge> dir_quota_used_inodes{registry, "juicefs_dir_quota_used_inodes", "directory quota: inodes counted", {"inode"}};
-  Labeled<Gauge> user_quota_max_space{registry, "juicefs_user_quota_max_space_bytes", "user quota: space limit", {"uid"}};
+  Labeled<Gauge> dir_quota_max_space{
+      registry, "juicefs_dir_quota_max_space_bytes", "directory quota: space limit", {"inode"}};
+  Labeled<Gauge> dir_quota_max_inodes{
+      registry, "juicefs_dir_quota_max_inodes", "directory quota: inode limit", {"inode"}};
+  Labeled<Gauge> dir_quota_used_space{
+      registry, "juicefs_dir_quota_used_space_bytes", "directory quota: bytes counted", {"inode"}};
+  Labeled<Gauge> dir_quota_used_inodes{
+      registry, "juicefs_dir_quota_used_inodes", "directory quota: inodes counted", {"inode"}};
+  Labeled<Gauge> user_quota_max_space{
+      registry, "juicefs_user_quota_max_space_bytes", "user quota: space limit", {"uid"}};
   Labeled<Gauge> user_quota_max_inodes{registry, "juicefs_user_quota_max_inodes", "user quota: inode limit", {"uid"}};
-  Labeled<Gauge> user_quota_used_space{registry, "juicefs_user_quota_used_space_bytes", "user quota: bytes counted", {"uid"}};
-  Labeled<Gauge> user_quota_used_inodes{registry, "juicefs_user_quota_used_inodes", "user quota: inodes counted", {"uid"}};
-  Labeled<Gauge> group_quota_max_space{registry, "juicefs_group_quota_max_space_bytes", "group quota: space limit", {"gid"}};
-  Labeled<Gauge> group_quota_max_inodes{registry, "juicefs_group_quota_max_inodes", "group quota: inode limit", {"gid"}};
-  Labeled<Gauge> group_quota_used_space{registry, "juicefs_group_quota_used_space_bytes", "group quota: bytes counted", {"gid"}};
-  Labeled<Gauge> group_quota_used_inodes{registry, "juicefs_group_quota_used_inodes", "group quota: inodes counted", {"gid"}};
+  Labeled<Gauge> user_quota_used_space{
+      registry, "juicefs_user_quota_used_space_bytes", "user quota: bytes counted", {"uid"}};
+  Labeled<Gauge> user_quota_used_inodes{
+      registry, "juicefs_user_quota_used_inodes", "user quota: inodes counted", {"uid"}};
+  Labeled<Gauge> group_quota_max_space{
+      registry, "juicefs_group_quota_max_space_bytes", "group quota: space limit", {"gid"}};
+  Labeled<Gauge> group_quota_max_inodes{
+      registry, "juicefs_group_quota_max_inodes", "group quota: inode limit", {"gid"}};
+  Labeled<Gauge> group_quota_used_space{
+      registry, "juicefs_group_quota_used_space_bytes", "group quota: bytes counted", {"gid"}};
+  Labeled<Gauge> group_quota_used_inodes{
+      registry, "juicefs_group_quota_used_inodes", "group quota: inodes counted", {"gid"}};
 
   // FUSE requests.
   Single<Gauge> fuse_open_handlers{registry, "juicefs_fuse_open_handlers", "open file and directory handles"};
-  Single<Histogram> fuse_ops_durations{registry, "juicefs_fuse_ops_durations_histogram_seconds", "latency of all operations",
-                                       exponential(1e-5, 1.8, 29)};
+  Single<Histogram> fuse_ops_durations{registry, "juicefs_fuse_ops_durations_histogram_seconds",
+                                       "latency of all operations", exponential(1e-5, 1.8, 29)};
   Labeled<Counter> fuse_ops{registry, "juicefs_fuse_ops_total", "operations by name", {"method"}};
-  Labeled<TimeCounter> fuse_ops_seconds{registry, "juicefs_fuse_ops_durations_seconds", "summed latency by operation", {"method"}};
+  Labeled<TimeCounter> fuse_ops_seconds{
+      registry, "juicefs_fuse_ops_durations_seconds", "summed latency by operation", {"method"}};
   Labeled<Counter> fuse_io_errors{registry, "juicefs_fuse_ops_io_errors", "failed operations by errno name", {"errno"}};
   Single<Histogram> fuse_read_size{registry, "juicefs_fuse_read_size_bytes", "read sizes", linear(4096, 4096, 32)};
-  Single<Histogram> fuse_written_size{registry, "juicefs_fuse_written_size_bytes", "write sizes", linear(4096, 4096, 32)};
+  Single<Histogram> fuse_written_size{registry, "juicefs_fuse_written_size_bytes", "write sizes",
+                                      linear(4096, 4096, 32)};
 
   // Metadata.
   Labeled<Counter> meta_ops{registry, "juicefs_meta_ops_total", "metadata calls by name", {"method"}};
-  Labeled<TimeCounter> meta_ops_seconds{registry, "juicefs_meta_ops_duration_seconds", "summed metadata latency by call", {"method"}};
+  Labeled<TimeCounter> meta_ops_seconds{
+      registry, "juicefs_meta_ops_duration_seconds", "summed metadata latency by call", {"method"}};
   Single<Histogram> meta_ops_durations{registry, "juicefs_meta_ops_durations_histogram_seconds", "metadata latency",
                                        exponential(1e-4, 1.5, 30)};
-  Single<Histogram> transaction_durations{registry, "juicefs_transaction_durations_histogram_seconds", "database transaction latency",
-                                          exponential(1e-4, 1.5, 30)};
-  Labeled<Counter> transaction_restart{registry, "juicefs_transaction_restart", "retried transactions by function", {"method"}};
+  Single<Histogram> transaction_durations{registry, "juicefs_transaction_durations_histogram_seconds",
+                                          "database transaction latency", exponential(1e-4, 1.5, 30)};
+  Labeled<Counter> transaction_restart{
+      registry, "juicefs_transaction_restart", "retried transactions by function", {"method"}};
 
   // Buffers and block cache.
   Single<Gauge> used_buffer_size{registry, "juicefs_used_buffer_size_bytes", "read and write buffer memory in use"};
   Single<Gauge> used_read_buffer_size{registry, "juicefs_used_read_buffer_size_bytes", "read buffer memory in use"};
-  Single<Gauge> store_cache_size{registry, "juicefs_store_cache_size_bytes", "memory held by blocks on their way to the cache"};
+  Single<Gauge> store_cache_size{registry, "juicefs_store_cache_size_bytes",
+                                 "memory held by blocks on their way to the cache"};
   Single<Gauge> blockcache_blocks{registry, "juicefs_blockcache_blocks", "cached blocks"};
   Single<Gauge> blockcache_bytes{registry, "juicefs_blockcache_bytes", "cached bytes"};
   Single<Counter> blockcache_hits{registry, "juicefs_blockcache_hits", "block reads served by the cache"};
@@ -76,24 +92,34 @@ struct Catalog {
   Single<Gauge> staging_block_bytes{registry, "juicefs_staging_block_bytes", "bytes waiting for upload"};
   Single<Gauge> staging_writing_blocks{registry, "juicefs_staging_writing_blocks", "blocks being written to staging"};
   Single<Counter> staging_write_bytes{registry, "juicefs_staging_write_bytes", "bytes written to staging"};
-  Single<TimeCounter> staging_block_delay{registry, "juicefs_staging_block_delay_seconds", "summed waiting time of staged blocks"};
+  Single<TimeCounter> staging_block_delay{registry, "juicefs_staging_block_delay_seconds",
+                                          "summed waiting time of staged blocks"};
   Single<Counter> staging_block_errors{registry, "juicefs_staging_block_errors", "staging failures"};
 
   // Objects. method: GET, PUT, DELETE; storage_class: STANDARD where the store has none.
   Single<Gauge> object_uploading{registry, "juicefs_object_request_uploading", "uploads running"};
-  Labeled<Histogram> object_durations{registry, "juicefs_object_request_durations_histogram_seconds", "object request latency",
-                                      {"method", "storage_class"}, exponential(0.01, 1.5, 25)};
-  Labeled<Counter> object_data_bytes{registry, "juicefs_object_request_data_bytes", "bytes moved by GET and PUT",
-                                     {"method", "storage_class"}};
+  Labeled<Histogram> object_durations{registry,
+                                      "juicefs_object_request_durations_histogram_seconds",
+                                      "object request latency",
+                                      {"method", "storage_class"},
+                                      exponential(0.01, 1.5, 25)};
+  Labeled<Counter> object_data_bytes{
+      registry, "juicefs_object_request_data_bytes", "bytes moved by GET and PUT", {"method", "storage_class"}};
   Single<Counter> object_errors{registry, "juicefs_object_request_errors", "failed object requests"};
 
   // Background work. Two names carry the prefix twice, as the original's do.
-  Single<Histogram> compact_size{registry, "juicefs_compact_size_histogram_bytes", "size of compacted chunks", exponential(1024, 2, 16)};
-  Single<Gauge> last_successful_backup{registry, "juicefs_last_successful_backup", "Unix time of the last good metadata backup"};
+  Single<Histogram> compact_size{registry, "juicefs_compact_size_histogram_bytes", "size of compacted chunks",
+                                 exponential(1024, 2, 16)};
+  Single<Gauge> last_successful_backup{registry, "juicefs_last_successful_backup",
+                                       "Unix time of the last good metadata backup"};
   Single<Gauge> last_backup_duration{registry, "juicefs_last_backup_duration", "seconds the last metadata backup took"};
-  Labeled<Histogram> bgjob_duration{registry, "juicefs_juicefs_bgjob_duration_seconds", "background job run time", {"job", "status"},
+  Labeled<Histogram> bgjob_duration{registry,
+                                    "juicefs_juicefs_bgjob_duration_seconds",
+                                    "background job run time",
+                                    {"job", "status"},
                                     exponential(1, 2, 13)};
-  Labeled<Counter> bgjob_deletions{registry, "juicefs_juicefs_bgjob_deletions_total", "things deleted by background jobs", {"job"}};
+  Labeled<Counter> bgjob_deletions{
+      registry, "juicefs_juicefs_bgjob_deletions_total", "things deleted by background jobs", {"job"}};
 };
 
 /// The process's catalog; never destroyed.

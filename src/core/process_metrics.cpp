@@ -92,7 +92,8 @@ std::vector<ProcessValue> process_values() {
   if (auto fds = open_descriptors()) out.push_back({"juicefs_process_open_fds", "open descriptors", *fds, false});
   out.push_back({"juicefs_process_max_fds", "limit of open descriptors", limit_of(RLIMIT_NOFILE), false});
   if (auto t = traffic()) {
-    out.push_back({"juicefs_process_network_receive_bytes_total", "bytes received (network namespace)", t->received, true});
+    out.push_back(
+        {"juicefs_process_network_receive_bytes_total", "bytes received (network namespace)", t->received, true});
     out.push_back({"juicefs_process_network_transmit_bytes_total", "bytes sent (network namespace)", t->sent, true});
   }
   auto started = duration<double>(kStartedWall.time_since_epoch()).count();

@@ -102,7 +102,8 @@ struct TaskGroup::State {
 
 namespace {
 
-/// The completion handler of a task. Destroyed without being called (its loop was destroyed), it still leaves the group.
+/// The completion handler of a task. Destroyed without being called (its loop was destroyed), it still leaves the
+/// group.
 template <class State>
 class Ending {
  public:

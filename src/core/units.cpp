@@ -82,8 +82,9 @@ std::optional<std::uint64_t> nanoseconds_of(std::string_view unit) {
     std::uint64_t nanoseconds;
   };
   constexpr std::uint64_t kSecond = 1'000'000'000;
-  constexpr Entry kUnits[] = {{"ns", 1},       {"us", 1000},          {"\u00B5s", 1000},     {"\u03BCs", 1000}, {"ms", 1'000'000},
-                              {"s", kSecond}, {"m", 60 * kSecond}, {"h", 3600 * kSecond}, {"d", 86400 * kSecond}};
+  constexpr Entry kUnits[] = {{"ns", 1},           {"us", 1000},          {"\u00B5s", 1000},
+                              {"\u03BCs", 1000},   {"ms", 1'000'000},     {"s", kSecond},
+                              {"m", 60 * kSecond}, {"h", 3600 * kSecond}, {"d", 86400 * kSecond}};
   for (const auto& entry : kUnits) {
     if (entry.name == unit) return entry.nanoseconds;
   }
@@ -142,9 +143,10 @@ Parsed<std::chrono::nanoseconds> parse_duration(std::string_view text) {
 
 Parsed<std::uint64_t> parse_bit_rate(std::string_view text) {
   auto refuse = [&] {
-    return Parsed<std::uint64_t>::refused(fmt::format(
-        "\"{}\" is not a rate: a number of Mbps, or a number followed by one of M G T P (powers of 1000 bits per second)",
-        text));
+    return Parsed<std::uint64_t>::refused(
+        fmt::format("\"{}\" is not a rate: a number of Mbps, or a number followed by one of M G T P (powers of 1000 "
+                    "bits per second)",
+                    text));
   };
   auto rest = text;
   auto number = take_number(rest);
@@ -160,10 +162,12 @@ Parsed<double> parse_share(std::string_view text) {
   auto number = take_number(rest);
   auto percent = rest == "%";
   if (number && (percent || rest.empty())) {
-    auto share = static_cast<double>((static_cast<long double>(number->whole) + number->fraction) / (percent ? 100 : 1));
+    auto share =
+        static_cast<double>((static_cast<long double>(number->whole) + number->fraction) / (percent ? 100 : 1));
     if (share <= 1) return share;
   }
-  return Parsed<double>::refused(fmt::format("\"{}\" is not a share: a number from 0 to 1 (0.1), or a percentage (10%)", text));
+  return Parsed<double>::refused(
+      fmt::format("\"{}\" is not a share: a number from 0 to 1 (0.1), or a percentage (10%)", text));
 }
 
 }  // namespace kiseki::units

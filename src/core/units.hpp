@@ -31,11 +31,12 @@ class [[nodiscard]] Parsed {
 
 inline constexpr std::uint64_t kKiB = 1024, kMiB = kKiB << 10, kGiB = kMiB << 10, kTiB = kGiB << 10;
 
-/// Bytes: a number, decimals allowed, and one of B K M G T P E (powers of 1024; either case, but B). A bare number counts
-/// `bare_unit` bytes. A fraction of a byte is dropped.
+/// Bytes: a number, decimals allowed, and one of B K M G T P E (powers of 1024; either case, but B). A bare number
+/// counts `bare_unit` bytes. A fraction of a byte is dropped.
 Parsed<std::uint64_t> parse_size(std::string_view text, std::uint64_t bare_unit = 1);
 
-/// Time: bare seconds (`1.5`), or numbers with units d h m s ms us ns in any sequence (`1h30m`, `100ms`, `7d`, `1d12h`).
+/// Time: bare seconds (`1.5`), or numbers with units d h m s ms us ns in any sequence (`1h30m`, `100ms`, `7d`,
+/// `1d12h`).
 Parsed<std::chrono::nanoseconds> parse_duration(std::string_view text);
 
 /// Bits per second: a number and one of M G T P (powers of 1000); a bare number counts Mbps.

@@ -28,7 +28,8 @@ class Waiter {
   ~Waiter();
 
   bool claim() noexcept { return !claimed_.exchange(true, std::memory_order_acq_rel); }
-  /// Only after a won claim; any thread. The coroutine goes on, on its own executor, with `woken`; then *this may be gone.
+  /// Only after a won claim; any thread. The coroutine goes on, on its own executor, with `woken`; then *this may be
+  /// gone.
   void resume(bool woken);
   void arm(Handler handler, bool cancellable);  ///< called by `park`
 
@@ -46,12 +47,13 @@ class Waiter {
   boost::intrusive::list_member_hook<> service_hook_;
 };
 
-using WaiterQueue =
-    boost::intrusive::list<Waiter, boost::intrusive::member_hook<Waiter, boost::intrusive::list_member_hook<>, &Waiter::queue_hook>>;
+using WaiterQueue = boost::intrusive::list<
+    Waiter, boost::intrusive::member_hook<Waiter, boost::intrusive::list_member_hook<>, &Waiter::queue_hook>>;
 
 /// Suspends the calling coroutine, then calls `enqueue()`, which makes the waiter known to those who will resume it.
-/// True when woken, false when cancelled. The caller asks `this_coro::cancellation_state` before: a cancellation that was
-/// delivered already is not delivered again. `enqueue` must not touch the frame once another thread can see the waiter.
+/// True when woken, false when cancelled. The caller asks `this_coro::cancellation_state` before: a cancellation that
+/// was delivered already is not delivered again. `enqueue` must not touch the frame once another thread can see the
+/// waiter.
 template <class Enqueue>
 asio::awaitable<bool> park(Waiter& waiter, Enqueue enqueue, bool cancellable = true) {
   return asio::async_initiate<const asio::use_awaitable_t<>, void(bool)>(

@@ -103,8 +103,9 @@ class Connection {
     parser.header_limit(kMaxHeaderBytes);
     CO_TRY(auto whole, co_await read_request(parser));
     if (whole == Read::gone) co_return Next::close;
-    auto text = whole == Read::malformed ? reply_text(http::status::bad_request, "text/plain", "bad request\n", false, false)
-                                         : co_await answer(parser.get());
+    auto text = whole == Read::malformed
+                    ? reply_text(http::status::bad_request, "text/plain", "bad request\n", false, false)
+                    : co_await answer(parser.get());
     error_code ec;
     co_await asio::async_write(socket_, asio::buffer(text), asio::redirect_error(asio::use_awaitable, ec));
     co_return !ec && whole == Read::whole && parser.get().keep_alive() ? Next::keep : Next::close;
@@ -154,7 +155,8 @@ class Connection {
 }  // namespace
 
 struct MetricsServer::State {
-  explicit State(Runtime& r) : runtime(r), home(r.executor(0)), acceptor(home), free_places(kMaxConnections), tasks(home) {}
+  explicit State(Runtime& r)
+      : runtime(r), home(r.executor(0)), acceptor(home), free_places(kMaxConnections), tasks(home) {}
   asio::awaitable<void> accept_loop();
   asio::awaitable<void> serve(tcp::socket socket, Semaphore::Permit place);
 

@@ -23,7 +23,8 @@ class MetricsServer {
   MetricsServer(const MetricsServer&) = delete;
 
   /// Listens on `HOST:PORT` (no host: every address; port 0: any). Once, at start-up: resolving a host name blocks.
-  /// Answers the port. Errors: EINVAL (not HOST:PORT), EADDRNOTAVAIL (unknown host, foreign address), EADDRINUSE, EACCES.
+  /// Answers the port. Errors: EINVAL (not HOST:PORT), EADDRNOTAVAIL (unknown host, foreign address), EADDRINUSE,
+  /// EACCES.
   Result<std::uint16_t> start(std::string_view host_port, IfBusy if_busy = IfBusy::fail);
   /// "HOST:PORT" as it listens; empty before start.
   const std::string& address() const;

@@ -145,7 +145,8 @@ TEST_F(AsyncStress, CloseMeetsTasksInEveryState) {
         if (i % 5 == 4) co_await sleep_for(std::chrono::microseconds(seed));
       }
     };
-    for (unsigned i = 0; i < kLoops; ++i) group.spawn(runtime_.executor(i), spawner(i * 5 + static_cast<unsigned>(round)));
+    for (unsigned i = 0; i < kLoops; ++i)
+      group.spawn(runtime_.executor(i), spawner(i * 5 + static_cast<unsigned>(round)));
     runtime_.wait(group.close());
     EXPECT_EQ(group.running(), 0u);
     EXPECT_EQ(began, over);

@@ -32,7 +32,11 @@ class LogTest : public ::testing::Test {
 
 TEST_F(LogTest, TextLine) {
   open(Level::info, false);
-  info("object.put.retry", {{"key", "chunks/0"}, {"attempt", 2}, {"why", "a \"b\"\n"}, {"empty", ""}, {"error", std::make_error_code(std::errc::no_space_on_device)}});
+  info("object.put.retry", {{"key", "chunks/0"},
+                            {"attempt", 2},
+                            {"why", "a \"b\"\n"},
+                            {"empty", ""},
+                            {"error", std::make_error_code(std::errc::no_space_on_device)}});
   auto got = lines();
   ASSERT_EQ(got.size(), 1u);
   const auto& line = got[0];
@@ -41,7 +45,9 @@ TEST_F(LogTest, TextLine) {
   EXPECT_EQ(line[4], '-');
   EXPECT_EQ(line[10], ' ');
   EXPECT_EQ(line[19], '.');
-  EXPECT_EQ(line.substr(23), " INFO  object.put.retry key=chunks/0 attempt=2 why=\"a \\\"b\\\"\\n\" empty=\"\" error=\"No space left on device\"");
+  EXPECT_EQ(line.substr(23),
+            " INFO  object.put.retry key=chunks/0 attempt=2 why=\"a \\\"b\\\"\\n\" empty=\"\" error=\"No space left on "
+            "device\"");
 }
 
 TEST_F(LogTest, LevelsFilter) {
@@ -62,7 +68,11 @@ TEST_F(LogTest, JsonIsValidWhateverTheBytes) {
   open(Level::debug, true);
   std::string every;
   for (int c = 0; c < 256; ++c) every.push_back(static_cast<char>(c));
-  debug("x", {{"every", every}, {"utf8", "na\u00EFve \u65E5\u672C \U0001F600"}, {"cut", "\xE6\x97"}, {"overlong", "\xC0\xAF"}, {"surrogate", "\xED\xA0\x80"}});
+  debug("x", {{"every", every},
+              {"utf8", "na\u00EFve \u65E5\u672C \U0001F600"},
+              {"cut", "\xE6\x97"},
+              {"overlong", "\xC0\xAF"},
+              {"surrogate", "\xED\xA0\x80"}});
   auto got = lines();
   ASSERT_EQ(got.size(), 1u);
   auto value = boost::json::parse(got[0]);
@@ -91,9 +101,7 @@ TEST_F(LogTest, LinesOfThreadsStayWhole) {
   for (const auto& line : got) EXPECT_NO_THROW((void)boost::json::parse(line)) << line;
 }
 
-TEST_F(LogTest, AnUnwritableFileIsAnError) {
-  EXPECT_THROW(configure({.file = "/dev/null/log"}), std::runtime_error);
-}
+TEST_F(LogTest, AnUnwritableFileIsAnError) { EXPECT_THROW(configure({.file = "/dev/null/log"}), std::runtime_error); }
 
 }  // namespace
 }  // namespace kiseki::log

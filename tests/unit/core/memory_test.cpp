@@ -31,8 +31,12 @@ std::size_t resident(const Buffer& buffer) {
 
 TEST(BufferArena, RoundsUpToSizeClasses) {
   BufferArena arena({.limit_bytes = 64 * kMiB});
-  for (auto [asked, got] : {std::pair{std::size_t{0}, 64 * kKiB}, {std::size_t{1}, 64 * kKiB}, {64 * kKiB, 64 * kKiB},
-                            {64 * kKiB + 1, 128 * kKiB}, {3 * kMiB, 4 * kMiB}, {16 * kMiB, 16 * kMiB}}) {
+  for (auto [asked, got] : {std::pair{std::size_t{0}, 64 * kKiB},
+                            {std::size_t{1}, 64 * kKiB},
+                            {64 * kKiB, 64 * kKiB},
+                            {64 * kKiB + 1, 128 * kKiB},
+                            {3 * kMiB, 4 * kMiB},
+                            {16 * kMiB, 16 * kMiB}}) {
     auto buffer = arena.try_allocate(asked);
     ASSERT_TRUE(buffer) << asked;
     EXPECT_EQ(buffer->size(), got);
@@ -57,7 +61,9 @@ TEST(BufferArena, NeverPassesTheLimit) {
 
 TEST(BufferArena, KeepsABoundedReserveWithinTheLimit) {
   BufferArena arena({.limit_bytes = 16 * kMiB});
-  { auto big = arena.try_allocate(4 * kMiB); }
+  {
+    auto big = arena.try_allocate(4 * kMiB);
+  }
   EXPECT_EQ(arena.reserved_bytes(), 4 * kMiB);
   std::vector<BufferPtr> small;
   while (auto buffer = arena.try_allocate(64 * kKiB)) {
@@ -207,7 +213,8 @@ TEST(BufferArena, SaysWhenTheOverflowDirectoryIsUnusable) {
   EXPECT_THROW(BufferArena({.overflow_dir = "/dev/null", .overflow_bytes = kMiB}), std::system_error);
 }
 
-/// Threads that allocate, wait, are cancelled and give back on many loops: the sum never passes the limit, nothing leaks.
+/// Threads that allocate, wait, are cancelled and give back on many loops: the sum never passes the limit, nothing
+/// leaks.
 TEST(BufferArena, HoldsItsBudgetUnderManyLoops) {
   constexpr std::size_t kLimit = 2 * kMiB;
   BufferArena arena({.limit_bytes = kLimit});

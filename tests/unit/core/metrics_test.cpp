@@ -12,7 +12,9 @@
 namespace kiseki::metrics {
 namespace {
 
-bool has_line(const std::string& text, const std::string& line) { return ("\n" + text).find("\n" + line + "\n") != std::string::npos; }
+bool has_line(const std::string& text, const std::string& line) {
+  return ("\n" + text).find("\n" + line + "\n") != std::string::npos;
+}
 
 TEST(Metrics, CountersAddUpOverThreads) {
   Counter counter;
@@ -53,9 +55,10 @@ TEST(Metrics, ACommonLabelIsOnEverySeriesSortedWithLeLast) {
   all().object_durations.with({"GET", "STANDARD"}).observe(0.001);
   auto text = metrics_text();
   set_common_labels({});
-  EXPECT_NE(text.find("juicefs_object_request_durations_histogram_seconds_bucket{instance=\"host\",method=\"GET\",mp=\"/mnt/"
-                      "a\\\"b\",storage_class=\"STANDARD\",vol_name=\"test\",le=\"0.01\"} 1\n"),
-            std::string::npos)
+  EXPECT_NE(
+      text.find("juicefs_object_request_durations_histogram_seconds_bucket{instance=\"host\",method=\"GET\",mp=\"/mnt/"
+                "a\\\"b\",storage_class=\"STANDARD\",vol_name=\"test\",le=\"0.01\"} 1\n"),
+      std::string::npos)
       << text;
   EXPECT_NE(text.find("juicefs_uptime{instance=\"host\",mp="), std::string::npos);
 }
@@ -86,7 +89,8 @@ TEST(Metrics, TheProcessDescribesItself) {
     names.insert(name);
     EXPECT_EQ(value.find('e'), std::string::npos) << name << ' ' << value;
   }
-  for (auto want : {"juicefs_uptime", "juicefs_cpu_usage", "juicefs_memory", "juicefs_process_open_fds"}) EXPECT_TRUE(names.contains(want)) << want;
+  for (auto want : {"juicefs_uptime", "juicefs_cpu_usage", "juicefs_memory", "juicefs_process_open_fds"})
+    EXPECT_TRUE(names.contains(want)) << want;
 }
 
 TEST(Metrics, StatsAreFlat) {
@@ -99,10 +103,11 @@ TEST(Metrics, StatsAreFlat) {
   set_common_labels({{"mp", "/x"}});
   auto text = stats_text();
   set_common_labels({});
-  for (auto line : {"juicefs_fuse_ops_total_lookup 3", "juicefs_fuse_ops_durations_seconds_lookup 1.5", "juicefs_fuse_ops_io_errors_ENOENT 1",
-                    "juicefs_object_request_durations_histogram_seconds_PUT_total 1",
-                    "juicefs_object_request_durations_histogram_seconds_PUT_sum 0.25",
-                    "juicefs_object_request_data_bytes_PUT 4000000000000000000"}) {
+  for (auto line :
+       {"juicefs_fuse_ops_total_lookup 3", "juicefs_fuse_ops_durations_seconds_lookup 1.5",
+        "juicefs_fuse_ops_io_errors_ENOENT 1", "juicefs_object_request_durations_histogram_seconds_PUT_total 1",
+        "juicefs_object_request_durations_histogram_seconds_PUT_sum 0.25",
+        "juicefs_object_request_data_bytes_PUT 4000000000000000000"}) {
     EXPECT_TRUE(has_line(text, line)) << line << "\n" << text;
   }
 }
@@ -119,7 +124,8 @@ TEST(Metrics, NamesAreThoseOfTheReference) {
   int seen = 0;
   for (std::string line; std::getline(table, line);) {
     auto name = line.substr(0, line.find('\t'));
-    auto foreign = name.rfind("juicefs_go_", 0) == 0 || name.rfind("juicefs_sync_", 0) == 0 || name.rfind("juicefs_sdk_", 0) == 0;
+    auto foreign =
+        name.rfind("juicefs_go_", 0) == 0 || name.rfind("juicefs_sync_", 0) == 0 || name.rfind("juicefs_sdk_", 0) == 0;
     if (name.rfind("juicefs_", 0) != 0 || foreign) continue;
     EXPECT_TRUE(ours.contains(name)) << name;
     ++seen;

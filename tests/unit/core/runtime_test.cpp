@@ -88,7 +88,8 @@ TEST(Runtime, StopsTwiceAndWithoutAStart) {
   twice.stop();
 }
 
-/// Coroutines that wait for each other over loops when everything is torn down: nothing leaks, nothing is touched after.
+/// Coroutines that wait for each other over loops when everything is torn down: nothing leaks, nothing is touched
+/// after.
 TEST(Runtime, TakesSuspendedCoroutinesAlong) {
   struct Counted {
     explicit Counted(std::atomic<int>& n) : alive(n) { ++alive; }

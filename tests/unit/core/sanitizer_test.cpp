@@ -1,4 +1,5 @@
-// Proves that AddressSanitizer is awake in a build that claims to have it: a planted use after free must end the process.
+// Proves that AddressSanitizer is awake in a build that claims to have it: a planted use after free must end the
+// process.
 #include <gtest/gtest.h>
 
 #include <memory>

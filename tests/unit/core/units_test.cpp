@@ -33,8 +33,8 @@ TEST(Units, Sizes) {
     ASSERT_TRUE(got) << text << ": " << got.error();
     EXPECT_EQ(*got, want) << text;
   }
-  for (auto text : {"", "M", "-1", "+1", "1 M", " 1", "1MB", "1b", "1X", "1e3", "0x10", ".", "1..2", "8E", "99999999999999999999", "9e", "NaN",
-                    "1,5G"}) {
+  for (auto text : {"", "M", "-1", "+1", "1 M", " 1", "1MB", "1b", "1X", "1e3", "0x10", ".", "1..2", "8E",
+                    "99999999999999999999", "9e", "NaN", "1,5G"}) {
     auto got = parse_size(text, kMiB);
     EXPECT_FALSE(got) << text;
   }
@@ -67,7 +67,8 @@ TEST(Units, Durations) {
     ASSERT_TRUE(got) << text << ": " << got.error();
     EXPECT_EQ(*got, want) << text;
   }
-  for (auto text : {"", "-1s", "s", "1x", "1h30", "30 s", "1hm", "1S", "1e3", "ten", "300000d", "99999999999999999999", "1s,2s"}) {
+  for (auto text :
+       {"", "-1s", "s", "1x", "1h30", "30 s", "1hm", "1S", "1e3", "ten", "300000d", "99999999999999999999", "1s,2s"}) {
     EXPECT_FALSE(parse_duration(text)) << text;
   }
   EXPECT_NE(parse_duration("soon").error().find("1h30m"), std::string::npos);

@@ -115,7 +115,8 @@ TEST_F(MetricsServerTest, AnswersHeadWithoutABodyAndRefusesOtherVerbs) {
 
 TEST_F(MetricsServerTest, RefusesWhatIsNotHttp) {
   auto port = start();
-  for (auto garbage : {std::string("\x16\x03\x01 hello\r\n\r\n"), std::string("GET / HTTP/1.1\r\nA: ") + std::string(20000, 'x')}) {
+  for (auto garbage :
+       {std::string("\x16\x03\x01 hello\r\n\r\n"), std::string("GET / HTTP/1.1\r\nA: ") + std::string(20000, 'x')}) {
     RawClient client(port);
     client.send(garbage);
     EXPECT_EQ(client.response().rfind("HTTP/1.1 400 ", 0), 0u);
