@@ -1,0 +1,143 @@
+#include <boost/asio/this_coro.hpp>
+
+#include "meta/housekeeper.hpp"
+#include "meta/session.hpp"
+#include "volume.hpp"
+
+namespace kiseki::meta::test {
+
+namespace {
+
+SessionInfo info() {
+  SessionInfo i;
+  i.version = "1.4.1";
+  i.host = "here";
+  i.mount_point = "/mnt";
+  i.mounted_at = {1'767'225'600, 5};
+  i.process_id = 42;
+  return i;
+}
+
+}  // namespace
+
+TEST(Sessions, InfoThereAndBack) {
+  auto back = SessionInfo::parse(info().to_json());
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->host, "here");
+  EXPECT_EQ(back->mounted_at, info().mounted_at);
+  EXPECT_EQ(back->process_id, 42);
+}
+
+TEST(Sessions, TheDeadAreBuried) {
+  Volume v;
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    auto home = co_await asio::this_coro::executor;
+    ClientSession mine(*v.client, home, info(), {});
+    CO_ASSERT_OK(co_await mine.start());
+    auto sid = v.client->session();
+    EXPECT_EQ(sid, SessionId{1});
+
+    // Another session held a file open and locked, then died.
+    auto file = co_await v.file(kRootIno, "f");
+    CO_ASSERT_OK(file);
+    v.client->set_session(SessionId{77});
+    v.opened.push_back(*file);
+    Commit dead;
+    dead.writes.push_back(PutSession{SessionId{77}, {v.clock->now().sec + 60, "{}"}});
+    CO_ASSERT_OK(co_await v.client->commit(std::move(dead)));
+    CO_ASSERT_OK(co_await flock(*v.client, *file, 1, 1, false));
+    CO_ASSERT_OK(co_await unlink(*v.client, v.root, kRootIno, "f"));
+    EXPECT_TRUE(v.removed_files.empty());
+    v.client->set_session(sid);
+    v.opened.clear();
+
+    CO_ASSERT_OK(co_await mine.beat());
+    EXPECT_TRUE(v.removed_files.empty());
+    v.clock->advance(std::chrono::seconds(30));
+    CO_ASSERT_OK(co_await mine.beat());
+    v.clock->advance(std::chrono::seconds(31));
+    CO_ASSERT_OK(co_await mine.beat());
+    EXPECT_EQ(v.removed_files.size(), 1u);
+    auto gone = co_await v.record(SessionKey{SessionId{77}});
+    EXPECT_TRUE(std::holds_alternative<std::monostate>(gone));
+    EXPECT_EQ(co_await v.counter(Counter::total_inodes), 0);
+
+    // Taken for dead ourselves, we come back.
+    CO_ASSERT_OK(co_await end_session(*v.client, sid));
+    CO_ASSERT_OK(co_await mine.beat());
+    auto back = co_await v.record(SessionKey{sid});
+    EXPECT_TRUE(std::holds_alternative<Session>(back));
+    CO_ASSERT_OK(co_await mine.close());
+    back = co_await v.record(SessionKey{sid});
+    EXPECT_TRUE(std::holds_alternative<std::monostate>(back));
+  });
+}
+
+TEST(Sessions, ALostVolumeEndsTheMount) {
+  Volume v;
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    std::string why;
+    ClientSession::Options options;
+    options.on_volume_lost = [&](std::string reason) { why = std::move(reason); };
+    ClientSession mine(*v.client, co_await asio::this_coro::executor, info(), std::move(options));
+    CO_ASSERT_OK(co_await mine.start());
+    auto other = *v.client->format();
+    other.uuid = new_uuid();
+    Commit replaced;
+    replaced.writes.push_back(PutSetting{other.to_json()});
+    CO_ASSERT_OK(co_await v.client->commit(std::move(replaced)));
+    CO_ASSERT_OK(co_await mine.beat());
+    EXPECT_FALSE(why.empty());
+    CO_ASSERT_OK(co_await mine.close());
+  });
+}
+
+TEST(Housekeeping, TrashExpiresAndFilesGo) {
+  auto format = Volume::plain();
+  format.trash_days = 1;
+  Volume v(format);
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    auto home = co_await asio::this_coro::executor;
+    Housekeeper keeper(*v.client, home, {});
+    auto dir = co_await v.dir(kRootIno, "d");
+    CO_ASSERT_OK(dir);
+    auto file = co_await v.file(*dir, "f");
+    CO_ASSERT_OK(file);
+    CO_ASSERT_OK(co_await v.write(*file, 0, 100));
+    CO_ASSERT_OK(co_await unlink(*v.client, v.root, *dir, "f"));
+    CO_ASSERT_OK(co_await rmdir(*v.client, v.root, kRootIno, "d"));
+    EXPECT_EQ(co_await v.counter(Counter::total_inodes), 3);
+    auto paths = co_await paths_of(*v.client, *file);
+    CO_ASSERT_OK(paths);
+    EXPECT_EQ(paths->front(), "/.trash/2026-01-01-00/" + std::to_string(dir->value) + "-" + std::to_string(file->value) + "-f");
+    Who somebody{1000, 1000, false};
+    auto hour = co_await resolve(*v.client, "/.trash/2026-01-01-00");
+    CO_ASSERT_OK(hour);
+    auto refused = co_await unlink(*v.client, somebody, hour->ino, "x");
+    EXPECT_EQ(error_of(refused), EPERM);
+    auto into = co_await v.file(hour->ino, "new");
+    EXPECT_EQ(error_of(into), EPERM);
+
+    v.clock->advance(std::chrono::hours(20));
+    CO_ASSERT_OK(co_await keeper.look());
+    EXPECT_EQ(co_await v.counter(Counter::total_inodes), 3);
+    v.clock->advance(std::chrono::hours(8));
+    CO_ASSERT_OK(co_await keeper.look());
+    EXPECT_EQ(co_await v.counter(Counter::total_inodes), 0);
+    EXPECT_EQ(co_await v.counter(Counter::used_space), 0);
+    EXPECT_EQ(v.removed_files.size(), 1u);
+    v.clock->advance(std::chrono::hours(2));
+    CO_ASSERT_OK(co_await keeper.look());
+    // Told by the file's deletion, and again by the slices job: this reaper forgets nothing.
+    EXPECT_EQ(v.released.size(), 2u);
+    CO_ASSERT_OK(co_await forget_slice(*v.client, v.released[0].id));
+    auto ref = co_await v.record(SliceRefKey{v.released[0].id});
+    EXPECT_TRUE(std::holds_alternative<std::monostate>(ref));
+    co_await keeper.close();
+  });
+}
+
+}  // namespace kiseki::meta::test
