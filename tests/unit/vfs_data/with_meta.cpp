@@ -1,0 +1,74 @@
+// The data path over the real metadata operations: references are counted, nothing is left behind.
+#include "fakes.hpp"
+#include "meta/client.hpp"
+#include "meta/memory/engine.hpp"
+#include "meta/ops.hpp"
+#include "meta/volume_format.hpp"
+#include "vfs/reaper.hpp"
+
+namespace kiseki::vfs {
+namespace {
+
+TEST(FileDataOverMeta, ScatteredWritesAreCommittedTogetherAndGoWithTheirFile) {
+  test::run([]() -> asio::awaitable<void> {
+    auto home = co_await asio::this_coro::executor;
+    auto clock = std::make_shared<ManualClock>();
+    auto engine = std::make_shared<meta::MemoryEngine>();
+    meta::Format plain;
+    plain.name = "test";
+    plain.trash_days = 0;
+    auto format = co_await meta::format_volume(*engine, plain, *clock);
+    CO_ASSERT_TRUE(format);
+    meta::Client client(engine, *format, clock, meta::ClientOptions{});
+    client.set_session(SessionId{1});
+    auto store = std::make_shared<object::MemoryStore>();
+    BufferArena arena({});
+    FileDataOptions options;
+    options.clock = clock;
+    options.home = home;
+    options.compaction = false;
+    SliceReaper reaper(client, store, options.layout, nullptr, home, {});
+    client.set_reaper(&reaper);
+    auto data = make_file_data(make_slice_meta(client), store, arena, options);
+
+    auto made = co_await meta::make(client, {}, kRootIno, "f", {meta::FileType::file, 0644, 0, 0, {}});
+    CO_ASSERT_OK(made);
+    auto ino = made->ino;
+    std::vector<std::byte> want(200 * 8192 + 4096);
+    auto base = kChunkBytes - 100 * 8192;  // over a chunk border
+    for (std::uint64_t i = 0; i <= 200; ++i) {
+      auto bytes = fake::pattern(4096, i);
+      CO_ASSERT_OK(co_await data->write(ino, base + i * 8192, bytes).get());
+      std::copy(bytes.begin(), bytes.end(), want.begin() + static_cast<std::ptrdiff_t>(i * 8192));
+    }
+    CO_ASSERT_OK(co_await data->flush(ino).get());
+    EXPECT_LE(store->count(), 8u);
+    auto attr = co_await meta::getattr(client, ino);
+    CO_ASSERT_OK(attr);
+    EXPECT_EQ(attr->length, base + want.size());
+    auto stream = data->open_stream(ino);
+    auto reply = co_await data->read(*stream, ino, base, static_cast<std::uint32_t>(want.size()), attr->length).get();
+    CO_ASSERT_OK(reply);
+    EXPECT_TRUE(fake::bytes_of(*reply) == want);
+
+    CO_ASSERT_OK(co_await data->compact(ino, ChunkIndex{0}));
+    auto records = co_await meta::read_slices(client, ino, ChunkIndex{0});
+    CO_ASSERT_OK(records);
+    EXPECT_EQ(records->size(), 1u);
+    reply = co_await data->read(*stream, ino, base, static_cast<std::uint32_t>(want.size()), attr->length).get();
+    CO_ASSERT_OK(reply);
+    EXPECT_TRUE(fake::bytes_of(*reply) == want);
+    *reply = ReadReply{};
+
+    CO_ASSERT_OK(co_await meta::unlink(client, {}, kRootIno, "f"));
+    co_await reaper.drain();
+    EXPECT_EQ(store->count(), 0u) << "the last reference of every slice went";
+    stream.reset();
+    CO_ASSERT_OK(co_await data->close());
+    co_await reaper.close();
+    data.reset();
+  });
+}
+
+}  // namespace
+}  // namespace kiseki::vfs
