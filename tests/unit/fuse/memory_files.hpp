@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <string>
@@ -19,7 +20,7 @@ class MemoryFiles final : public RefusingFilesystem {
     nodes_[1].attr.nlink = 2;
   }
   std::atomic<int> destroyed_calls{0}, open_handles{0};
-  vfs::KernelCache* cache = nullptr;
+  std::atomic<vfs::KernelCache*> cache{nullptr};
 
   void attached(vfs::KernelCache& kernel) override { cache = &kernel; }
   Answer<vfs::EntryReply> lookup(Caller, Ino parent, Name name) override {
@@ -145,8 +146,8 @@ class MemoryFiles final : public RefusingFilesystem {
     auto number = nodes_[1].children.at(name);
     nodes_[number].content = content;
     nodes_[number].attr.length = content.size();
-    cache->forget_data(Ino{number}, 0, 0);
-    cache->forget_entry(kRootIno, name);
+    cache.load()->forget_data(Ino{number}, 0, 0);
+    cache.load()->forget_entry(kRootIno, name);
   }
 
  private:

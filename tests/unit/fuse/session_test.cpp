@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <mutex>
 #include <stdexcept>
 
 #include "core/async.hpp"
@@ -20,7 +21,7 @@ class TestFiles : public RefusingFilesystem {
  public:
   std::atomic<int> forgotten{0}, destroyed_calls{0}, running{0}, finished{0};
   std::string content = "hello";
-  vfs::KernelCache* cache = nullptr;
+  std::atomic<vfs::KernelCache*> cache{nullptr};
 
   void attached(vfs::KernelCache& kernel) override { cache = &kernel; }
   void forget(Ino, u64 lookups) override { forgotten += static_cast<int>(lookups); }
@@ -72,7 +73,10 @@ class TestFiles : public RefusingFilesystem {
   }
 
   std::atomic<bool> aligned{false};
-  Bytes written;
+  Bytes written() {
+    std::lock_guard lock(mutex_);
+    return written_;
+  }
 
  private:
   static vfs::EntryReply entry(u64 ino, Caller who) {
@@ -109,7 +113,8 @@ class TestFiles : public RefusingFilesystem {
   }
   Async<u32> write_later(std::span<const std::byte> data) {
     co_await sleep_for(20ms);
-    written.assign(data.begin(), data.end());
+    std::lock_guard lock(mutex_);
+    written_.assign(data.begin(), data.end());
     co_return static_cast<u32>(data.size());
   }
   static void list(u64 cookie, const vfs::DirSink& sink) {
@@ -139,6 +144,9 @@ class TestFiles : public RefusingFilesystem {
     ++finished;
     co_return Result<void>{};
   }
+
+  std::mutex mutex_;  // guards written_
+  Bytes written_;
 };
 
 void wait_until(const std::atomic<int>& value, int wanted) {
@@ -158,7 +166,7 @@ TEST(Session, GreetsAndRemembersWhatWasAgreed) {
   EXPECT_EQ(kernel.ask(FUSE_LOOKUP, 1, "now\0"sv).error, 0);
   ASSERT_TRUE(kernel.session().settings());
   EXPECT_EQ(kernel.session().settings()->minor, 45u);
-  EXPECT_NE(files.cache, nullptr);
+  EXPECT_NE(files.cache.load(), nullptr);
 }
 
 TEST(Session, RefusesAnAncientKernel) {
@@ -232,7 +240,7 @@ TEST(Session, WritesComeWhole) {
   for (std::string_view data : {std::string_view("small"), std::string_view(big)}) {
     fuse_write_in in{1, 0, static_cast<std::uint32_t>(data.size()), 0, 0, 0, 0};
     EXPECT_EQ(kernel.ask(FUSE_WRITE, 10, in, data).as<fuse_write_out>().size, data.size());
-    EXPECT_EQ(std::memcmp(files.written.data(), data.data(), data.size()), 0);
+    EXPECT_EQ(std::memcmp(files.written().data(), data.data(), data.size()), 0);
   }
   for (int i = 0; i < 20; ++i) kernel.tell(FUSE_WRITE, 10, fuse_write_in{1, 0, 100'000, 0, 0, 0, 0}, std::string_view(big));
   for (int i = 0; i < 20; ++i) EXPECT_EQ(kernel.receive().error, 0);  // more than there are buffers
@@ -380,13 +388,13 @@ TEST(Session, NotifiesTheKernel) {
   TestFiles files;
   FakeKernel kernel(files);
   kernel.ask(FUSE_LOOKUP, 1, "now\0"sv);
-  files.cache->forget_entry(Ino{1}, "name");
+  files.cache.load()->forget_entry(Ino{1}, "name");
   auto entry = kernel.receive();
   EXPECT_EQ(-entry.error, FUSE_NOTIFY_INVAL_ENTRY);
   EXPECT_EQ(entry.unique, 0u);
   EXPECT_EQ(entry.as<fuse_notify_inval_entry_out>().namelen, 4u);
   EXPECT_EQ(entry.body.size(), sizeof(fuse_notify_inval_entry_out) + 5);
-  files.cache->forget_data(Ino{9}, 4096, 0);
+  files.cache.load()->forget_data(Ino{9}, 4096, 0);
   auto data = kernel.receive();
   EXPECT_EQ(-data.error, FUSE_NOTIFY_INVAL_INODE);
   EXPECT_EQ(data.as<fuse_notify_inval_inode_out>().off, 4096);
