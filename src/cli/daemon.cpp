@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <climits>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -26,7 +27,7 @@ Try<fuse::UniqueFd> open_log(const std::string& path) {
 
 /// The one byte before the sentence tells a report from a death without a word.
 void write_report(int pipe, const std::string& sentence) {
-  std::string bytes = "!" + sentence;
+  std::string bytes = ("!" + sentence).substr(0, PIPE_BUF);
   [[maybe_unused]] auto written = ::write(pipe, bytes.data(), bytes.size());
 }
 
@@ -56,9 +57,11 @@ Try<void> wait_for_report(int pipe, pid_t daemon, std::chrono::milliseconds pati
     ::kill(daemon, SIGTERM);
     return Failure{Exit::failed, fmt::format("the mount did not answer within {} s; see {}", patience.count() / 1000, log_file)};
   }
-  std::string said;
+  // One read, not up to the end: the worker was forked with the pipe open and keeps its end as long as it serves. A report
+  // is one write of less than PIPE_BUF bytes, so it arrives whole.
   char chunk[4096];
-  for (ssize_t got; (got = ::read(pipe, chunk, sizeof chunk)) > 0;) said.append(chunk, static_cast<std::size_t>(got));
+  auto got = ::read(pipe, chunk, sizeof chunk);
+  std::string said(chunk, got > 0 ? static_cast<std::size_t>(got) : 0);
   if (said == "!") return boost::system::in_place_value;
   if (said.empty()) return Failure{Exit::failed, fmt::format("the mount process ended without a word; see {}", log_file)};
   return Failure{Exit::failed, said.substr(1)};
