@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "meta/attr_fields.hpp"
 #include "meta/codec.hpp"
 #include "meta/patch.hpp"
 
@@ -23,6 +24,10 @@ Outcome Batch::apply(const Commit& commit) {
 
 bool Batch::holds(const Check& check) {
   if (auto* limit = std::get_if<CounterWithin>(&check)) return within(counter(limit->which).value, limit->delta, limit->limit);
+  if (auto* seen = std::get_if<AttrUnchanged>(&check)) {
+    auto& now = attr(seen->ino);
+    return now.attr && same_fields(*now.attr, seen->seen, seen->fields);
+  }
   if (auto* unchanged = std::get_if<Unchanged>(&check)) {  // sums that are not in their tables yet
     if (auto* key = std::get_if<CounterKey>(&unchanged->key)) {
       auto& now = counter(key->which);
@@ -34,22 +39,17 @@ bool Batch::holds(const Check& check) {
   return sqlite::holds(db_, check);
 }
 
-/// Whether every inode that is patched exists, unless a check or a write of the same commit says so already.
+/// Whether every inode that is patched exists, or is put by the same commit.
 bool Batch::patches_hold(const Commit& commit) {
   for (std::size_t i = 0; i < commit.writes.size(); ++i) {
     auto* patched = std::get_if<PatchAttr>(&commit.writes[i]);
     if (!patched) continue;
-    auto checked = [&](const Check& check) {
-      auto* attr = std::get_if<AttrUnchanged>(&check);
-      return attr && attr->ino == patched->ino;
-    };
     auto put = [&](const Write& write) {
       auto* attr = std::get_if<PutAttr>(&write);
       return attr && attr->ino == patched->ino;
     };
-    if (std::ranges::any_of(commit.checks, checked)) continue;
     if (std::any_of(commit.writes.begin(), commit.writes.begin() + static_cast<std::ptrdiff_t>(i), put)) continue;
-    if (!has_attr(db_, patched->ino)) return false;
+    if (!attr(patched->ino).attr) return false;
   }
   return true;
 }
@@ -63,7 +63,35 @@ Batch::CounterNow& Batch::counter(Counter which) {
   return now;
 }
 
+Batch::AttrNow& Batch::attr(Ino ino) {
+  auto [at, is_new] = attrs_.try_emplace(ino);
+  if (is_new) at->second.attr = read_attr(db_, ino);
+  return at->second;
+}
+
+void Batch::flush_attrs() {
+  for (auto& [ino, now] : attrs_) {
+    if (now.attr && now.changed != 0) flush_attr(ino, now);
+    now.changed = 0;
+  }
+}
+
+void Batch::flush_attr(Ino ino, const AttrNow& now) {
+  auto mtime = codec::split(now.attr->mtime), ctime = codec::split(now.attr->ctime);
+  bool touched = (now.changed & ~(kMtime | kCtime | kNlink)) == 0;  // the parent of a new name
+  bool written = (now.changed & ~(kMtime | kCtime | kLength)) == 0;  // a file that was written
+  auto run = db_.run(touched ? Sql::touch_attr : written ? Sql::grow_attr : Sql::put_attr);
+  if (!touched && !written) {
+    bind_attr(run.id(ino.value), *now.attr);
+  } else {
+    run.integer(mtime.micros).integer(mtime.nanos).integer(ctime.micros).integer(ctime.nanos);
+    run.id(touched ? now.attr->nlink : now.attr->length).id(ino.value);
+  }
+  run.done();
+}
+
 void Batch::finish() {
+  flush_attrs();
   for (std::size_t i = 0; i < counters_.size(); ++i) {
     if (!counters_[i].dirty) continue;
     auto run = db_.run(Sql::put_counter);
@@ -79,38 +107,29 @@ void Batch::flush_dir_stat(Ino ino, DirStat delta) {
     auto run = db_.run(Sql::add_dir_stat);
     if (run.integer(delta.length).integer(delta.space).integer(delta.inodes).id(ino.value).done() > 0) return;
   }
-  if (has_attr(db_, ino)) write(PutDirStat{ino, count_children(db_, ino)});
+  if (!has_attr(db_, ino)) return;
+  flush_attrs();  // lengths are counted in SQL
+  write(PutDirStat{ino, count_children(db_, ino)});
 }
 
 // ---- inodes and names -------------------------------------------------------------------------------------------
 
 void Batch::write(const PutAttr& w) {
+  attrs_.erase(w.ino);
   auto run = db_.run(Sql::put_attr);
   bind_attr(run.id(w.ino.value), w.attr);
   run.done();
 }
 
 void Batch::write(const PatchAttr& w) {
-  constexpr auto kTouch = kMtime | kCtime;
-  auto mtime = codec::split(w.to.mtime), ctime = codec::split(w.to.ctime);
-  auto bind_times = [&](Run& run) -> Run& {
-    return run.integer(mtime.micros).integer(mtime.nanos).integer(ctime.micros).integer(ctime.nanos);
-  };
-  if (w.set == kTouch && !w.grow_length) {  // the parent of a new name
-    auto run = db_.run(Sql::touch_attr);
-    if (bind_times(run).integer(w.add_nlink).id(w.ino.value).done() == 0) throw LateConflict();
-  } else if (w.set == kTouch && w.add_nlink == 0) {  // a file that was written
-    auto run = db_.run(Sql::grow_attr);
-    if (bind_times(run).id(w.to.length).id(w.ino.value).done() == 0) throw LateConflict();
-  } else {
-    auto attr = read_attr(db_, w.ino);
-    if (!attr) throw LateConflict();
-    patch(*attr, w);
-    write(PutAttr{w.ino, *attr});
-  }
+  auto& now = attr(w.ino);
+  if (!now.attr) throw LateConflict();
+  patch(*now.attr, w);
+  now.changed |= w.set | (w.add_nlink != 0 ? kNlink : 0u) | (w.grow_length ? kLength : 0u);
 }
 
 void Batch::write(const EraseAttr& w) {
+  attrs_.erase(w.ino);
   auto run = db_.run(Sql::erase_attr);
   run.id(w.ino.value).done();
 }

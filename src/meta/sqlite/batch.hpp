@@ -10,8 +10,8 @@ namespace kiseki::meta::sqlite {
 /// A write met a record that is not as it must be, after others were written: the SQL transaction has to go.
 struct LateConflict {};
 
-/// Commits that share one SQL transaction, in order; each sees those before it. Counters and directory statistics are
-/// summed up and written once, by `finish`. Every member throws SqlError; after any exception the transaction must be
+/// Commits that share one SQL transaction, in order; each sees those before it. What many commits touch (counters, directory
+/// statistics, the times of a parent) is read once, summed up here and written once, by `finish`. Every member throws SqlError; after any exception the transaction must be
 /// rolled back and the batch thrown away.
 class Batch {
  public:
@@ -28,9 +28,17 @@ class Batch {
     std::int64_t value = 0;
   };
 
+  struct AttrNow {
+    std::optional<Attr> attr;   ///< as it is now; nothing: there is no such inode
+    std::uint32_t changed = 0;  ///< AttrField bits that are not in the table yet
+  };
+
   bool holds(const Check& check);
   bool patches_hold(const Commit& commit);
   CounterNow& counter(Counter which);
+  AttrNow& attr(Ino ino);
+  void flush_attrs();
+  void flush_attr(Ino ino, const AttrNow& now);
   void flush_dir_stat(Ino ino, DirStat delta);
 
   void write(const PutAttr& w);
@@ -77,6 +85,7 @@ class Batch {
   bool wrote_ = false;
   Outcome* outcome_ = nullptr;  ///< of the commit that is being applied
   std::array<CounterNow, 10> counters_{};
+  std::unordered_map<Ino, AttrNow> attrs_;      ///< what checks and patches looked at
   std::unordered_map<Ino, DirStat> dir_stats_;  ///< sums not written yet
 };
 

@@ -77,6 +77,12 @@ std::unique_ptr<Connection> connect(const Location& location, int flags, int cac
   return db;
 }
 
+/// Counting every allocation costs a lock each, and nobody asks for the sums. Only possible before SQLite is first used.
+void configure_once() {
+  static const int once = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  static_cast<void>(once);
+}
+
 }  // namespace
 
 void Engine::start(OpenMode mode) {
@@ -97,6 +103,7 @@ void Engine::start(OpenMode mode) {
 }
 
 Explained<std::shared_ptr<MetaEngine>> Engine::open(const Location& location, OpenMode mode, BlockingPool& pool) {
+  configure_once();
   if (auto seen = look_at(location.path, mode == OpenMode::create); !seen) return seen.error();
   bool created = false;
   if (mode == OpenMode::create)

@@ -59,8 +59,8 @@ namespace kiseki::meta::sqlite {
     "mtimensec=excluded.mtimensec,ctimensec=excluded.ctimensec,nlink=excluded.nlink,length=excluded.length,"                  \
     "rdev=excluded.rdev,parent=excluded.parent,access_acl_id=excluded.access_acl_id,"                                         \
     "default_acl_id=excluded.default_acl_id,tier_id=excluded.tier_id")                                                        \
-  X(touch_attr, "UPDATE {P}node SET mtime=?,mtimensec=?,ctime=?,ctimensec=?,nlink=nlink+? WHERE inode=?")                     \
-  X(grow_attr, "UPDATE {P}node SET mtime=?,mtimensec=?,ctime=?,ctimensec=?,length=max(length,?) WHERE inode=?")               \
+  X(touch_attr, "UPDATE {P}node SET mtime=?,mtimensec=?,ctime=?,ctimensec=?,nlink=? WHERE inode=?")                       \
+  X(grow_attr, "UPDATE {P}node SET mtime=?,mtimensec=?,ctime=?,ctimensec=?,length=? WHERE inode=?")                           \
   X(erase_attr, "DELETE FROM {P}node WHERE inode=?")                                                                          \
   /* names */                                                                                                                 \
   X(put_entry,                                                                                                                \
