@@ -9,9 +9,13 @@
 #include "cli/locations.hpp"
 #include "cli/mount_table.hpp"
 #include "cli/unmount.hpp"
+#include "core/log.hpp"
 
 namespace kiseki::cli {
 namespace {
+
+/// What JuiceFS gives a cache in memory (its documented default).
+constexpr std::size_t kMemoryCacheBytes = std::size_t{100} << 20;
 
 using std::chrono::duration_cast;
 using std::chrono::milliseconds;
@@ -100,6 +104,17 @@ void plan_metadata(const Settings& settings, MountPlan& plan) {
   plan.max_deletes = static_cast<std::size_t>(settings.integer("max-deletes"));
 }
 
+void plan_cache(const Settings& settings, MountPlan& plan) {
+  if (settings.text("cache-dir") == "memory") {
+    plan.memory_cache_bytes = settings.given("cache-size") ? settings.count("cache-size") : kMemoryCacheBytes;
+    return;
+  }
+  if (settings.given("cache-dir")) plan.cache_dirs = split_colons(settings.text("cache-dir"));
+  if (settings.given("cache-dir") || settings.given("cache-size"))
+    log::warn("mount.no_disk_cache", {{"effect", "blocks are cached within --buffer-size; directories are only searched for staged blocks"},
+                                      {"remedy", "--cache-dir memory --cache-size SIZE for a larger cache in memory"}});
+}
+
 void plan_store(const Settings& settings, MountPlan& plan) {
   if (settings.given("storage")) plan.storage = settings.text("storage");
   if (settings.given("bucket")) plan.bucket = settings.text("bucket");
@@ -109,7 +124,7 @@ void plan_store(const Settings& settings, MountPlan& plan) {
   plan.max_uploads = static_cast<std::size_t>(settings.integer("max-uploads"));
   plan.max_downloads = static_cast<std::size_t>(settings.integer("max-downloads"));
   plan.check_storage = settings.on("check-storage");
-  if (settings.given("cache-dir") && settings.text("cache-dir") != "memory") plan.cache_dirs = split_colons(settings.text("cache-dir"));
+  plan_cache(settings, plan);
 }
 
 }  // namespace

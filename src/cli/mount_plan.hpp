@@ -23,6 +23,7 @@ struct MountPlan {
 
   unsigned loops = 0;
   std::size_t buffer_bytes = 0, readahead_bytes = 0;
+  std::size_t memory_cache_bytes = 0;  ///< for blocks beside the buffers (--cache-dir memory)
   bool no_huge_pages = false;
 
   meta::ClientOptions client;

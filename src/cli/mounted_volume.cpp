@@ -49,7 +49,7 @@ asio::awaitable<void> serve_then(Async<void> work, std::function<void(Result<voi
 
 MountedVolume::MountedVolume(MountPlan plan)
     : plan_(std::move(plan)), runtime_({.loops = plan_.loops, .pin = true}), clock_(std::make_shared<SystemClock>()) {
-  arena_ = std::make_unique<BufferArena>(BufferArena::Options{.limit_bytes = plan_.buffer_bytes});
+  arena_ = std::make_unique<BufferArena>(BufferArena::Options{.limit_bytes = plan_.buffer_bytes + plan_.memory_cache_bytes});
   runtime_.start();
 }
 
@@ -151,7 +151,7 @@ Try<void> MountedVolume::find_root() {
 vfs::FileDataOptions MountedVolume::data_options(const chunk::BlockLayout& layout) {
   vfs::FileDataOptions options;
   options.layout = layout;
-  options.cache_bytes = cache_share(plan_.buffer_bytes);
+  options.cache_bytes = cache_share(plan_.buffer_bytes) + plan_.memory_cache_bytes;
   options.max_readahead = plan_.readahead_bytes ? plan_.readahead_bytes : std::min<std::size_t>(8ull * layout.block_bytes, plan_.buffer_bytes / 4);
   options.compaction = !plan_.client.read_only && plan_.background_jobs;
   options.clock = clock_;

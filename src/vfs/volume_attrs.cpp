@@ -1,5 +1,6 @@
 // Attributes: stat, chmod and friends, symlink targets, extended attributes, inode flags.
 #include <linux/fs.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -92,11 +93,14 @@ Answer<void> Volume::setxattr(Caller caller, Ino ino, std::string_view name, std
 }
 
 Async<void> Volume::setxattr_slow(meta::Who who, Ino ino, std::string name, std::string value, std::uint32_t flags) {
-  if (is_acl(name)) {
-    CO_CHECK(co_await meta::set_acl(client_, who, ino, name == kAclDefault, std::move(value)));
-    co_return Result<void>{};
+  if (!is_acl(name)) co_return co_await meta::set_xattr(client_, ino, std::move(name), std::move(value), flags & ~kSetxattrKillSgid);
+  CO_TRY(auto attr, co_await meta::set_acl(client_, who, ino, name == kAclDefault, std::move(value)));
+  if ((flags & kSetxattrKillSgid) && !attr.is_dir() && (attr.mode & S_ISGID)) {  // whoever sets it is not in the file's group
+    meta::AttrChange change{.set = meta::kMode, .to = attr};
+    change.to.mode = static_cast<std::uint16_t>(attr.mode & ~S_ISGID);
+    CO_CHECK(co_await meta::setattr(client_, who, ino, change));
   }
-  co_return co_await meta::set_xattr(client_, ino, std::move(name), std::move(value), flags);
+  co_return Result<void>{};
 }
 
 Answer<std::string> Volume::getxattr(Caller, Ino ino, std::string_view name) {

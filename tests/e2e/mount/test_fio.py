@@ -6,7 +6,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import mounted  # noqa: E402
 
-COMMON = ["--verify=crc32c", "--verify_fatal=1", "--fallocate=none", "--group_reporting", "--minimal"]
+COMMON = ["--verify=crc32c", "--verify_fatal=1", "--fallocate=none", "--verify_state_save=0", "--group_reporting", "--minimal"]
 INTERNAL = {".accesslog", ".config", ".control", ".stats", ".trash"}
 
 
