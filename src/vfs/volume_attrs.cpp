@@ -120,17 +120,12 @@ Answer<std::string> Volume::listxattr(Caller, Ino ino) {
   return listxattr_slow(inside(ino));
 }
 
+// The names of ACLs stand among the others; a mount without --enable-xattr shows no others.
 Async<std::string> Volume::listxattr_slow(Ino ino) {
+  CO_TRY(auto stored, co_await meta::list_xattrs(client_, ino));
   std::string names;
-  if (options_.xattr) {
-    CO_TRY(auto stored, co_await meta::list_xattrs(client_, ino));
-    for (auto& name : stored) names.append(name).push_back('\0');
-  }
-  if (client_.format()->enable_acl) {
-    CO_TRY(auto attr, co_await meta::getattr(client_, ino));
-    if (attr.access_acl != 0) names.append(kAclAccess).push_back('\0');
-    if (attr.default_acl != 0) names.append(kAclDefault).push_back('\0');
-  }
+  for (auto& name : stored)
+    if (options_.xattr || is_acl(name)) names.append(name).push_back('\0');
   co_return names;
 }
 
@@ -175,7 +170,7 @@ std::vector<std::byte> as_bytes(std::uint64_t value, std::uint32_t size) {
 Answer<IoctlReply> Volume::ioctl(Caller caller, Ino ino, HandleId, std::uint32_t command, std::span<const std::byte> in, std::uint32_t out_size) {
   bool getting = command == kGetFlags64 || command == kGetFlags32, setting = command == kSetFlags64 || command == kSetFlags32;
   if (!options_.ioctl || !(getting || setting)) return posix(ENOTTY);
-  if (is_internal(ino) || ino == kTrashIno) return posix(EPERM);
+  if (is_internal(ino) || is_trash(ino)) return posix(EPERM);  // trash directories are nobody's to mark
   if (getting) {
     if (out_size < 4) return posix(EINVAL);
     return get_flags(inside(ino));
