@@ -141,10 +141,14 @@ constexpr SplitTime split(Timestamp t) {
 }
 constexpr Timestamp join(SplitTime t) {
   auto sec = t.micros / 1'000'000, rest = t.micros % 1'000'000;
+  // JuiceFS leaves negative nanoseconds where a time passed its 64 bits of them (after 2262). The time itself is lost;
+  // both clients show the same.
+  if (t.nanos < 0) return {sec, 999'999'999};
   if (rest < 0) rest += 1'000'000, --sec;
-  auto nanos = t.nanos < 0 || t.nanos > 999 ? 0 : t.nanos;
+  auto nanos = t.nanos > 999 ? 0 : t.nanos;
   return {sec, static_cast<std::uint32_t>(rest * 1000 + nanos)};
 }
+static_assert(join({-4852116231933722, -625}) == Timestamp{-4852116231, 999'999'999});
 static_assert(split({-1, 999'999'999}).micros == -1 && split({-1, 999'999'999}).nanos == 999);
 static_assert(join(split({-1, 999'999'999})) == Timestamp{-1, 999'999'999});
 static_assert(join(split({1'795'251'680, 615'150'560})) == Timestamp{1'795'251'680, 615'150'560});

@@ -70,10 +70,10 @@ using DirSink = std::function<bool(const DirEntry&)>;
 /// What setattr changes: AttrField bits of kMode kUid kGid kLength kAtime kMtime kCtime kFlags.
 struct SetAttr {
   std::uint32_t set = 0;
-  Attr to;
+  Attr to{};
   bool atime_now = false, mtime_now = false;
-  bool kill_suidgid = false;               ///< FATTR_KILL_SUIDGID
-  std::optional<HandleId> handle;          ///< ftruncate
+  bool kill_suidgid = false;                 ///< FATTR_KILL_SUIDGID
+  std::optional<HandleId> handle = {};       ///< ftruncate
 };
 struct LockRange {  ///< fcntl record lock as the kernel speaks of it
   std::uint64_t start = 0, end = 0;

@@ -27,10 +27,10 @@ struct VolumeOptions {
   bool check_permissions = false;  ///< --non-default-permission
   bool subdir = false;           ///< `root` is a directory inside the volume
   Ino root = kRootIno;
-  std::optional<std::uint16_t> umask;
-  std::optional<Caller> root_squash, all_squash;
-  std::function<std::string()> config_text;  ///< content of .config
-  std::function<std::string()> stats_text;   ///< content of .stats
+  std::optional<std::uint16_t> umask = {};
+  std::optional<Caller> root_squash = {}, all_squash = {};
+  std::function<std::string()> config_text = {};  ///< content of .config
+  std::function<std::string()> stats_text = {};   ///< content of .stats
 };
 
 /// A mounted volume: names and attributes from meta, contents from FileData, open handles here. What memory can answer

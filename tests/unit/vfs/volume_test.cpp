@@ -10,16 +10,17 @@
 #include <boost/json.hpp>
 #include <cstring>
 #include <map>
+#include <set>
 
 #include "core/big_endian.hpp"
 #include "meta/memory/engine.hpp"
 #include "meta/volume_format.hpp"
 #include "support/run.hpp"
 #include "vfs/internal_files.hpp"
+#include "vfs/read_stream.hpp"
 
 namespace kiseki::vfs {
 
-struct ReadStream {};
 namespace {
 
 /// Contents as plain strings that are "committed" at flush; enough to see what the volume asks for.
@@ -43,7 +44,9 @@ class PlainData final : public FileData {
   }
   bool dirty(Ino ino) const override { return unflushed.contains(ino); }
   std::optional<Timestamp> pending_mtime(Ino) const override { return std::nullopt; }
-  ReadStreamPtr open_stream(Ino) override { return nullptr; }
+  ReadStreamPtr open_stream(Ino) override {
+    return ReadStreamPtr(new ReadStream({}, std::make_shared<std::atomic<int>>(0)));
+  }
   Answer<ReadReply> read(ReadStream&, Ino ino, std::uint64_t offset, std::uint32_t size, std::uint64_t length) override {
     auto owner = std::make_shared<std::string>(files[ino]);
     owner->resize(length);
@@ -93,7 +96,7 @@ void with_volume(F body, VolumeOptions options = {}, std::int64_t trash_days = 0
     m.format.trash_days = trash_days;
     m.format.enable_acl = true;
     auto engine = std::make_shared<meta::MemoryEngine>();
-    auto formatted = co_await meta::init_volume(*engine, m.format, *m.clock);
+    auto formatted = co_await meta::format_volume(*engine, m.format, *m.clock);
     CO_ASSERT_TRUE(formatted.has_value());
     m.client = std::make_unique<meta::Client>(engine, m.format, m.clock, meta::ClientOptions{});
     m.client->set_session(SessionId{1});
@@ -225,7 +228,7 @@ TEST(Volume, ListingGivesEveryNameOnceInAnyPortions) {
       want.insert(name);
       CO_ASSERT_OK(co_await ask(m.volume->mknod(kRoot, dir->ino, name, S_IFREG | 0644, 0, 0)));
     }
-    for (std::size_t portion : {1, 2, 7, 1000}) {
+    for (std::size_t portion : {1u, 2u, 7u, 1000u}) {
       auto names = co_await names_in(*m.volume, dir->ino, portion);
       CO_ASSERT_OK(names);
       EXPECT_EQ(names->size(), want.size()) << portion;
@@ -357,5 +360,4 @@ TEST(Volume, NamesTooLongAreRefusedBeforeAnyRecordIsRead) {
 }
 
 }  // namespace
-void ReadStreamDeleter::operator()(ReadStream* stream) const { delete stream; }
 }  // namespace kiseki::vfs
