@@ -51,13 +51,13 @@ TEST_P(EngineContract, ObserverHearsBeforeTheCommitterResumes) {
 
 TEST_P(EngineContract, ObserverHearsInCommitOrder) {
   Listener listener;
-  auto stage = GetParam().open();
-  stage.engine->observe(&listener);
   Runtime::Options options;
   options.loops = 2;
   options.pin = false;
-  Runtime runtime(options);
+  Runtime runtime(options);  // outlives the engine and its threads, which post to it
   runtime.start();
+  auto stage = GetParam().open();
+  stage.engine->observe(&listener);
   EXPECT_TRUE(runtime.wait(stage.engine->prepare()));
   constexpr int kEach = 200;
   auto work = [&engine = *stage.engine]() -> asio::awaitable<void> {
