@@ -37,8 +37,9 @@ void add_hole(json::array& out, ChunkIndex index, std::uint32_t len) {
 // Where the bytes of one chunk lie: what its list shows, cut into blocks; a gap before a piece is a row without a key.
 void add_objects(json::array& out, const meta::Format& format, ChunkIndex index, const Slices& slices) {
   chunk::BlockLayout layout{.block_bytes = static_cast<std::uint32_t>(format.block_bytes()), .hash_prefix = format.hash_prefix};
+  auto view = chunk::ChunkView::of(slices);
   std::uint32_t at = 0;
-  for (const Slice& piece : chunk::ChunkView::of(slices).pieces()) {
+  for (const Slice& piece : view.pieces()) {
     if (piece.pos > at) add_hole(out, index, piece.pos - at);
     at = piece.pos + piece.len;
     for (std::uint32_t off = piece.off, end = piece.off + piece.len; off < end;) {

@@ -16,6 +16,7 @@
 #include "meta/memory/engine.hpp"
 #include "meta/volume_format.hpp"
 #include "support/run.hpp"
+#include "vfs/control.hpp"
 #include "vfs/internal_files.hpp"
 #include "vfs/read_stream.hpp"
 
@@ -304,6 +305,29 @@ TEST(Volume, ControlAnswersInfoAndRefusesWhatItDoesNotKnow) {
     auto refused = co_await ask(m.volume->read(kRoot, kControlIno, second->handle, unknown.size(), 100, 0));
     CO_ASSERT_OK(refused);
     EXPECT_EQ(text_of(*refused), std::string(1, static_cast<char>(EINVAL)));
+  });
+}
+
+TEST(Volume, InfoNamesTheObjectsBehindAFile) {
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    auto made = co_await ask(m.volume->create(kRoot, kRootIno, "f", 0644, 0, O_RDWR));
+    CO_ASSERT_OK(made);
+    auto ino = made->entry.ino;
+    std::string text(5'000'000, 'x');
+    CO_ASSERT_OK(co_await ask(m.volume->write(kRoot, ino, made->open.handle, 0, bytes(text), O_RDWR, false, false)));
+    CO_ASSERT_OK(co_await ask(m.volume->release(kRoot, ino, made->open.handle, 0, false)));
+    auto answer = co_await info_json(*m.client, {.ino = ino});
+    CO_ASSERT_OK(answer);
+    auto info = boost::json::parse(*answer).as_object();
+    auto& objects = info.at("Objects").as_array();
+    CO_ASSERT_TRUE(objects.size() == 2);
+    auto slices = co_await meta::read_slices(*m.client, ino, ChunkIndex{0});
+    CO_ASSERT_OK(slices);
+    auto id = std::to_string(slices->at(0).id.value);
+    EXPECT_EQ(objects[0].at("Key"), "test/chunks/0/0/" + id + "_0_4194304");
+    EXPECT_EQ(objects[1].at("Key"), "test/chunks/0/0/" + id + "_1_805696");
+    EXPECT_EQ(objects[1].at("Len"), 805696);
+    EXPECT_EQ(info.at("Summary").at("Length"), 5'000'000);
   });
 }
 
