@@ -53,7 +53,7 @@ def main(argument_names=None):
     if missing:
         print(f"SKIPPED ALL: {missing}", file=sys.stderr)
         sys.exit(1 if in_ci() else SKIPPED_ALL)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that clean-ups run when CTest stops us
+    signal.signal(signal.SIGTERM, clean_up_and_end)
     remove_leftovers()
     program = unittest.main(verbosity=2, exit=False)
     result = program.result
@@ -61,6 +61,19 @@ def main(argument_names=None):
         print("SKIPPED ALL: every test of this file was skipped, see above", file=sys.stderr)
         sys.exit(SKIPPED_ALL)
     sys.exit(0 if result.wasSuccessful() else 1)
+
+
+OPEN_VOLUMES = []
+MAIN_PROCESS = os.getpid()
+
+
+def clean_up_and_end(*_):
+    """Somebody stops us (a time limit): no mount stays behind, and no further test begins."""
+    if os.getpid() == MAIN_PROCESS:
+        print("stopped by SIGTERM", file=sys.stderr)
+        for volume in list(OPEN_VOLUMES):
+            volume.close()
+    os._exit(1)
 
 
 def base_dir():
@@ -231,6 +244,7 @@ class Volume:
         self.objects = os.path.join(self.root, "objects/")
         self.mounts, self.mounts_made = [], 0
         self.mark = f"{os.path.basename(self.root)}.0"
+        OPEN_VOLUMES.append(self)
         test.addCleanup(self.close)
         if formatted:
             self.run("format", self.meta, "e2e", "--storage", "file", "--bucket", self.objects, "--trash-days", str(trash_days),
@@ -263,6 +277,8 @@ class Volume:
             mounted.close()
         remove_root(self.root)
         kill_marked(self.mark)
+        if self in OPEN_VOLUMES:
+            OPEN_VOLUMES.remove(self)
 
 
 class MountedTest(unittest.TestCase):
