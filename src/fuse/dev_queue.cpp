@@ -73,7 +73,7 @@ class DevQueue final : public Queue, private ReadableHandler {
     if (mine->big != nullptr) buffers_.give_back(std::exchange(mine->big, nullptr));
     if (mine->kept) --in_hand_;
     if (mine->space_bytes > kKeptSpace) mine->space.reset(), mine->space_bytes = 0;
-    mine->kept = mine->interrupted = mine->waits_for_lock = mine->answered = false;
+    mine->kept = mine->interrupted = mine->was_patient = mine->waits_for_lock = mine->answered = false;
     spare_.emplace_back(mine);
     if (stalled_) stalled_ = false, drain_soon();
   }

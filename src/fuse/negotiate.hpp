@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 
 #include "core/result.hpp"
@@ -19,6 +20,9 @@ struct SessionOptions {
   bool writeback_cache = false;  ///< the kernel gathers small writes; it then believes its own size and mtime
   unsigned write_buffers = 8;    ///< WRITE payloads in hand per loop; more wait in the kernel
   unsigned requests = 2048;      ///< unanswered requests per loop; more wait in the kernel
+  /// A signal ends a wait for a lock at once. Anything else usually ends by itself soon, and no local file system answers
+  /// EINTR to open or stat: it is cancelled only when it still runs after one to two times this.
+  std::chrono::milliseconds interrupt_patience{3000};
 };
 
 /// What the kernel and we agreed on; a session that takes over an initialised descriptor starts with this.

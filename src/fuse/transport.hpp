@@ -27,6 +27,7 @@ class Delivery {
   Delivery* next = nullptr;          ///< chain of the in-flight table
   std::uint32_t limit = 0;           ///< bytes the kernel has room for
   bool interrupted = false;          ///< the application was hit by a signal
+  bool was_patient = false;          ///< and a round of patience has passed since
   bool waits_for_lock = false;       ///< may take for ever; given up at once when the kernel is gone
   bool answered = false;
 };

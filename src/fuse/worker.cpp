@@ -5,13 +5,14 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 #include <cassert>
+#include <utility>
 
 #include "core/log.hpp"
 
 namespace kiseki::fuse {
 
 Worker::Worker(SessionShared& shared, asio::io_context& loop, std::unique_ptr<Queue> queue)
-    : shared_(shared), loop_(loop), queue_(std::move(queue)), idle_(loop) {}
+    : shared_(shared), loop_(loop), queue_(std::move(queue)), idle_(loop), patience_(loop) {}
 
 Worker::~Worker() { assert(in_flight_.count() == 0); }
 
@@ -24,6 +25,7 @@ asio::awaitable<void> Worker::stop_reading() { return queue_->close(); }
 
 asio::awaitable<void> Worker::drain(std::chrono::milliseconds grace) {
   cancel_running(true);
+  patience_.cancel();
   idle_.expires_after(grace);
   while (in_flight_.count() > 0) {
     auto [woken] = co_await idle_.async_wait(asio::as_tuple(asio::use_awaitable));
@@ -50,9 +52,34 @@ bool Worker::interrupt(std::uint64_t unique) {
     auto* delivery = in_flight_.find(unique);
     if (delivery == nullptr) return;
     delivery->interrupted = true;
-    cancel(*delivery);
+    if (delivery->waits_for_lock) return cancel(*delivery);
+    be_patient();
   });
   return true;
+}
+
+void Worker::be_patient() {
+  if (std::exchange(patient_, true)) return;
+  patience_.expires_after(shared_.options.interrupt_patience);
+  patience_.async_wait([this](boost::system::error_code cancelled) {
+    if (cancelled) return;  // perhaps the worker is gone
+    patient_ = false;
+    lose_patience();
+  });
+}
+
+void Worker::lose_patience() {
+  std::vector<std::uint64_t> overdue;
+  bool more = false;
+  in_flight_.each([&](Delivery& one) {
+    if (!one.interrupted) return;
+    if (one.was_patient) overdue.push_back(one.request.header.unique);
+    more = one.was_patient = true;
+  });
+  for (auto unique : overdue) {  // cancelling one may end others
+    if (auto* still = in_flight_.find(unique)) cancel(*still);
+  }
+  if (more) be_patient();
 }
 
 void Worker::cancel(Delivery& delivery) { delivery.cancel.emit(asio::cancellation_type::terminal); }

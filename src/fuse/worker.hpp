@@ -61,6 +61,8 @@ class Worker final : private RequestSink {
   void interrupt_asked(Delivery& delivery, std::uint64_t unique);
   void cancel(Delivery& delivery);
   void cancel_running(bool only_lock_waits);
+  void be_patient();          ///< looks again, later, at what was interrupted
+  void lose_patience();
 
   // Answers; each marks the delivery answered, none recycles it.
   void send_error(Delivery& delivery, std::error_code error);
@@ -82,7 +84,9 @@ class Worker final : private RequestSink {
   asio::io_context& loop_;
   std::unique_ptr<Queue> queue_;
   InFlight in_flight_;
-  asio::steady_timer idle_;  // rings when the last request in flight ends
+  asio::steady_timer idle_;      // rings when the last request in flight ends
+  asio::steady_timer patience_;  // while a request runs on after an interrupt
+  bool patient_ = false;
   std::optional<Settings> agreed_;
 };
 

@@ -323,9 +323,24 @@ TEST(Session, ExceptionsBecomeEIO) {
   EXPECT_EQ(kernel.ask(FUSE_LOOKUP, 1, "now\0"sv).error, 0);
 }
 
-TEST(Session, InterruptEndsARequestOfAnyLoop) {
+TEST(Session, AnInterruptedRequestThatEndsSoonIsAnsweredAsEver) {
   TestFiles files;
   FakeKernel kernel(files);
+  for (int i = 0; i < 3; ++i) {
+    auto unique = kernel.tell(FUSE_FSYNC, 10, fuse_fsync_in{5, 0, 0});
+    kernel.interrupt(unique);
+    Reply reply;
+    while ((reply = kernel.receive()).unique != unique) {
+    }
+    EXPECT_EQ(reply.error, 0) << "a signal is no reason to fail what works";
+  }
+}
+
+TEST(Session, InterruptEndsARequestOfAnyLoopThatWouldNotEnd) {
+  TestFiles files;
+  SessionOptions options;
+  options.interrupt_patience = std::chrono::milliseconds(5);
+  FakeKernel kernel(files, options);
   for (int i = 0; i < 20; ++i) {
     auto unique = kernel.tell(FUSE_LOOKUP, 1, "sleeps\0"sv);
     wait_until(files.running, 1);
