@@ -92,7 +92,11 @@ Answer<CreateReply> Volume::create(Caller caller, Ino parent, std::string_view n
 Async<CreateReply> Volume::create_slow(meta::Who who, Ino parent, std::string name, meta::NewInode what, std::uint32_t flags) {
   auto made = co_await meta::make(client_, who, parent, name, std::move(what));
   if (!made && made.error() == posix(EEXIST) && !(flags & O_EXCL)) {  // another client was faster: open theirs
-    CO_TRY(auto there, co_await meta::lookup(client_, parent, std::move(name)));
+    auto found = co_await meta::lookup(client_, parent, std::move(name));
+    if (!found) co_return found.error() == posix(ENOENT) ? posix(ESTALE) : found.error();  // gone again: the kernel walks the path anew
+    auto there = *std::move(found);
+    // The kernel answers EIO for a CREATE that brings anything but a file; after ESTALE it looks again and follows a link.
+    if (there.attr.type != meta::FileType::file) co_return posix(there.attr.type == meta::FileType::directory ? EISDIR : ESTALE);
     open_inodes_.add(there.ino);
     CO_TRY(auto opened, co_await open_slow(who, there.ino, flags, false));
     co_return CreateReply{.entry = entry_reply(there.ino, there.attr), .open = opened};
