@@ -55,7 +55,8 @@ std::size_t verb_at(const std::vector<std::string>& words) {
 
 Failure unknown_option(const Verb* verb, std::string_view word) {
   if (!verb) return Failure{Exit::failed, fmt::format("unknown option {}; see kiseki --help", word)};
-  return Failure{Exit::failed, fmt::format("unknown option {} of {}; see kiseki {} --help", word, verb->name, verb->name)};
+  return Failure{Exit::failed,
+                 fmt::format("unknown option {} of {}; see kiseki {} --help", word, verb->name, verb->name)};
 }
 
 }  // namespace
@@ -84,7 +85,8 @@ Try<CommandLine> parse_command_line(const std::vector<std::string>& words) {
     } else if (i + 1 < words.size()) {
       given.text = words[++i];
     } else {
-      return Failure{Exit::failed, fmt::format("{}: a value is missing; allowed: {}", given.origin, type_hint(flag->type))};
+      return Failure{Exit::failed,
+                     fmt::format("{}: a value is missing; allowed: {}", given.origin, type_hint(flag->type))};
     }
     out.given.push_back(std::move(given));
   }

@@ -21,8 +21,9 @@ struct CommandLine {
   std::vector<GivenFlag> given;  ///< in order; the last of a flag wins
 };
 
-/// Reads words in JuiceFS's manner: flags anywhere, one or two dashes alike, `--x V` or `--x=V`, bools also `--x=false`,
-/// no abbreviations, no bundling. Global flags are picked out wherever they stand. Exit code 3 for an unknown verb.
+/// Reads words in JuiceFS's manner: flags anywhere, one or two dashes alike, `--x V` or `--x=V`, bools also
+/// `--x=false`, no abbreviations, no bundling. Global flags are picked out wherever they stand. Exit code 3 for an
+/// unknown verb.
 Try<CommandLine> parse_command_line(const std::vector<std::string>& words);
 
 /// `mount.kiseki URL MOUNTPOINT [-sfnv] [-o OPTIONS]`, as mount(8) calls it, in the words of `kiseki mount`.

@@ -44,7 +44,8 @@ Try<void> refuse_dropping_stats(MetaAccess& meta, const meta::Format& now, const
   if (!quotas) return failure("cannot read the volume's quotas", quotas.error());
   for (const auto& [key, quota] : *quotas) {
     if (key.kind == meta::QuotaKind::directory) {
-      return Failure{Exit::failed, "--dir-stats: cannot be switched off while directories have quotas; delete those first"};
+      return Failure{Exit::failed,
+                     "--dir-stats: cannot be switched off while directories have quotas; delete those first"};
     }
   }
   return boost::system::in_place_value;

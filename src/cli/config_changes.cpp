@@ -70,19 +70,23 @@ void Changer::storage() {
   if (changed) risk("blocks written so far are not moved: what is not in the new place cannot be read");
   if (given("access-key")) changed |= set("access-key", &Format::access_key, settings_.text("access-key"), plain);
   if (given("secret-key")) changed |= set("secret-key", &Format::secret_key, settings_.text("secret-key"), hidden);
-  if (given("session-token")) changed |= set("session-token", &Format::session_token, settings_.text("session-token"), hidden);
-  if (given("encrypt-secret") && settings_.on("encrypt-secret")) set("encrypt-secret", &Format::key_encrypted, true, shown);
+  if (given("session-token"))
+    changed |= set("session-token", &Format::session_token, settings_.text("session-token"), hidden);
+  if (given("encrypt-secret") && settings_.on("encrypt-secret"))
+    set("encrypt-secret", &Format::key_encrypted, true, shown);
   out_.storage_changed = changed;
 }
 
 void Changer::limits() {
-  if (given("upload-limit")) set("upload-limit", &Format::upload_limit, settings_.integer("upload-limit"), number<std::int64_t>);
+  if (given("upload-limit"))
+    set("upload-limit", &Format::upload_limit, settings_.integer("upload-limit"), number<std::int64_t>);
   if (given("download-limit")) {
     set("download-limit", &Format::download_limit, settings_.integer("download-limit"), number<std::int64_t>);
   }
   if (given("capacity")) set("capacity", &Format::capacity, settings_.count("capacity"), human_bytes);
   if (given("inodes")) set("inodes", &Format::inodes, settings_.count("inodes"), number<std::uint64_t>);
-  if (given("trash-days") && set("trash-days", &Format::trash_days, settings_.integer("trash-days"), number<std::int64_t>) &&
+  if (given("trash-days") &&
+      set("trash-days", &Format::trash_days, settings_.integer("trash-days"), number<std::int64_t>) &&
       out_.wanted.trash_days == 0) {
     risk("what is in the trash will be deleted, and files deleted from now on are gone at once");
   }
@@ -90,11 +94,14 @@ void Changer::limits() {
 
 void Changer::features() {
   if (given("dir-stats")) set("dir-stats", &Format::dir_stats, settings_.on("dir-stats"), shown);
-  if (given("user-group-quota")) set("user-group-quota", &Format::user_group_quota, settings_.on("user-group-quota"), shown);
-  if (given("ranger-rest-url") && set("ranger-rest-url", &Format::ranger_rest_url, settings_.text("ranger-rest-url"), plain)) {
+  if (given("user-group-quota"))
+    set("user-group-quota", &Format::user_group_quota, settings_.on("user-group-quota"), shown);
+  if (given("ranger-rest-url") &&
+      set("ranger-rest-url", &Format::ranger_rest_url, settings_.text("ranger-rest-url"), plain)) {
     raise_min_version("1.3.0-A");
   }
-  if (given("ranger-service") && set("ranger-service", &Format::ranger_service, settings_.text("ranger-service"), plain)) {
+  if (given("ranger-service") &&
+      set("ranger-service", &Format::ranger_service, settings_.text("ranger-service"), plain)) {
     raise_min_version("1.3.0-A");
   }
 }
@@ -103,10 +110,12 @@ void Changer::change_log() {
   if (given("changelog")) set("changelog", &Format::change_log, settings_.on("changelog"), shown);
   if (given("changelog-max-age")) {
     auto age = std::chrono::duration_cast<std::chrono::seconds>(settings_.duration("changelog-max-age")).count();
-    set("changelog-max-age", &Format::change_log_max_age, std::int64_t{age}, [](auto seconds) { return fmt::format("{}s", seconds); });
+    set("changelog-max-age", &Format::change_log_max_age, std::int64_t{age},
+        [](auto seconds) { return fmt::format("{}s", seconds); });
   }
   if (given("changelog-max-lines")) {
-    set("changelog-max-lines", &Format::change_log_max_lines, settings_.integer("changelog-max-lines"), number<std::int64_t>);
+    set("changelog-max-lines", &Format::change_log_max_lines, settings_.integer("changelog-max-lines"),
+        number<std::int64_t>);
   }
 }
 
@@ -127,7 +136,8 @@ Try<void> Changer::tier() {
   auto id = settings_.integer("tier");
   bool any = given("storage-class");
   any = given("tag") || any;
-  if (given("tier") && !any) return Failure{Exit::failed, "--tier: say what of it changes, with --storage-class or --tag"};
+  if (given("tier") && !any)
+    return Failure{Exit::failed, "--tier: say what of it changes, with --storage-class or --tag"};
   if (!any) return boost::system::in_place_value;
   auto& tier = out_.wanted.tiers[std::to_string(id)];
   tier.id = id;
@@ -149,7 +159,9 @@ Try<void> Changer::versions() {
     if (!given(flag)) continue;
     auto text = settings_.text(flag);
     if (!text.empty() && meta::compare_versions(text, text) != 0) {
-      return Failure{Exit::failed, fmt::format("--{}: \"{}\" is not a version; allowed: MAJOR.MINOR.PATCH, such as 1.2.0", flag, text)};
+      return Failure{
+          Exit::failed,
+          fmt::format("--{}: \"{}\" is not a version; allowed: MAJOR.MINOR.PATCH, such as 1.2.0", flag, text)};
     }
     auto member = flag == "min-client-version" ? &Format::min_client_version : &Format::max_client_version;
     bool lower = member == &Format::min_client_version && !now_.min_client_version.empty() &&

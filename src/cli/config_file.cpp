@@ -40,9 +40,12 @@ struct Reader {
   Try<void> take(std::string_view table, Flags flags, std::string_view key, const toml::node& node) {
     std::string full = table.empty() ? std::string(key) : fmt::format("{}.{}", table, key);
     const Flag* flag = find_flag(flags, key);
-    if (!flag) return Failure{Exit::failed, fmt::format("{}: {}: unknown key; allowed here: {}", path, full, names_of(flags))};
+    if (!flag)
+      return Failure{Exit::failed, fmt::format("{}: {}: unknown key; allowed here: {}", path, full, names_of(flags))};
     auto text = text_of(node);
-    if (!text) return Failure{Exit::failed, fmt::format("{}: {}: a list or table cannot stand here; allowed: {}", path, full, type_hint(flag->type))};
+    if (!text)
+      return Failure{Exit::failed, fmt::format("{}: {}: a list or table cannot stand here; allowed: {}", path, full,
+                                               type_hint(flag->type))};
     if (auto value = parse_value(*flag, fmt::format("{}: {}", path, full), *text); !value) return value.error();
     values[table.empty() ? std::string(flag->name) : fmt::format("{}.{}", table, flag->name)] = *text;
     return boost::system::in_place_value;
@@ -65,7 +68,8 @@ struct Reader {
 
   Try<void> take_all(const toml::table& top) {
     for (auto&& [key, node] : top) {
-      auto taken = node.is_table() ? take_table(key.str(), *node.as_table()) : take("", global_flags(), key.str(), node);
+      auto taken =
+          node.is_table() ? take_table(key.str(), *node.as_table()) : take("", global_flags(), key.str(), node);
       if (!taken) return taken;
     }
     return boost::system::in_place_value;
@@ -92,7 +96,8 @@ Try<ConfigFile> ConfigFile::load(const std::string& path) {
   std::stringstream text;
   if (!in || !(text << in.rdbuf())) {
     if (in.good() || in.eof()) return parse("", path);  // an empty file sets nothing
-    return failure(fmt::format("cannot read the configuration file {}", path), std::error_code(errno, std::generic_category()));
+    return failure(fmt::format("cannot read the configuration file {}", path),
+                   std::error_code(errno, std::generic_category()));
   }
   return parse(text.str(), path);
 }

@@ -33,7 +33,9 @@ class Descriptor {
   int fd_;
 };
 
-Failure system_failure(const std::string& what) { return failure(what, std::error_code(errno, std::generic_category())); }
+Failure system_failure(const std::string& what) {
+  return failure(what, std::error_code(errno, std::generic_category()));
+}
 
 /// More bytes of the reply. Nothing ready reads as the end of the file: then wait, longer each time.
 Try<void> read_more(int fd, std::string& reply, std::chrono::milliseconds& pause) {

@@ -21,7 +21,8 @@ namespace {
 Try<fuse::UniqueFd> open_log(const std::string& path) {
   if (auto dir = std::filesystem::path(path).parent_path(); !dir.empty()) TRY_CHECK(make_directories(dir.string()));
   fuse::UniqueFd log(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
-  if (!log) return failure(fmt::format("cannot log to {} (--log)", path), std::error_code(errno, std::generic_category()));
+  if (!log)
+    return failure(fmt::format("cannot log to {} (--log)", path), std::error_code(errno, std::generic_category()));
   return log;
 }
 
@@ -55,21 +56,24 @@ Try<void> wait_for_report(int pipe, pid_t daemon, std::chrono::milliseconds pati
   int ready = ::poll(&wait, 1, static_cast<int>(patience.count()));
   if (ready == 0) {
     ::kill(daemon, SIGTERM);
-    return Failure{Exit::failed, fmt::format("the mount did not answer within {} s; see {}", patience.count() / 1000, log_file)};
+    return Failure{Exit::failed,
+                   fmt::format("the mount did not answer within {} s; see {}", patience.count() / 1000, log_file)};
   }
-  // One read, not up to the end: the worker was forked with the pipe open and keeps its end as long as it serves. A report
-  // is one write of less than PIPE_BUF bytes, so it arrives whole.
+  // One read, not up to the end: the worker was forked with the pipe open and keeps its end as long as it serves. A
+  // report is one write of less than PIPE_BUF bytes, so it arrives whole.
   char chunk[4096];
   auto got = ::read(pipe, chunk, sizeof chunk);
   std::string said(chunk, got > 0 ? static_cast<std::size_t>(got) : 0);
   if (said == "!") return boost::system::in_place_value;
-  if (said.empty()) return Failure{Exit::failed, fmt::format("the mount process ended without a word; see {}", log_file)};
+  if (said.empty())
+    return Failure{Exit::failed, fmt::format("the mount process ended without a word; see {}", log_file)};
   return Failure{Exit::failed, said.substr(1)};
 }
 
 }  // namespace
 
-Try<void> run_in_background(const std::string& log_file, std::chrono::milliseconds patience, const std::function<int(const Report&)>& body) {
+Try<void> run_in_background(const std::string& log_file, std::chrono::milliseconds patience,
+                            const std::function<int(const Report&)>& body) {
   TRY(auto log, open_log(log_file));
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return failure("pipe", std::error_code(errno, std::generic_category()));

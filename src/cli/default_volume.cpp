@@ -17,7 +17,8 @@ Try<std::string> default_volume_url() {
   auto format = new_format("default");
   format.bucket = stored_bucket("file", dir + "/data");
   if (auto made = make_volume(url, std::move(format)); !made) {
-    return Failure{Exit::failed, fmt::format("the default volume in {} cannot be made: {}", dir, made.error().sentence)};
+    return Failure{Exit::failed,
+                   fmt::format("the default volume in {} cannot be made: {}", dir, made.error().sentence)};
   }
   log::info("mount.default_volume_made", {{"metadata", url}, {"data", dir + "/data/"}});
   return url;

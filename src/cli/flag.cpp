@@ -32,15 +32,24 @@ std::string environment_name(const Flag& flag) {
 
 std::string_view type_hint(FlagType type) {
   switch (type) {
-    case FlagType::boolean: return "true or false";
-    case FlagType::text: return "text";
-    case FlagType::integer: return "a whole number";
-    case FlagType::count: return "a whole number, 0 or more";
-    case FlagType::size: return "a number with an optional unit B K M G T P E (powers of 1024), such as 300M";
-    case FlagType::duration: return "seconds, or a number with a unit ns us ms s m h d, such as 90, 100ms or 1h30m";
-    case FlagType::rate: return "Mbps, or a number with a unit M G T P (powers of 1000), such as 200 or 1G";
-    case FlagType::ratio: return "a share from 0 to 1, such as 0.1 or 10%";
-    case FlagType::octal: return "an octal number, such as 0600";
+    case FlagType::boolean:
+      return "true or false";
+    case FlagType::text:
+      return "text";
+    case FlagType::integer:
+      return "a whole number";
+    case FlagType::count:
+      return "a whole number, 0 or more";
+    case FlagType::size:
+      return "a number with an optional unit B K M G T P E (powers of 1024), such as 300M";
+    case FlagType::duration:
+      return "seconds, or a number with a unit ns us ms s m h d, such as 90, 100ms or 1h30m";
+    case FlagType::rate:
+      return "Mbps, or a number with a unit M G T P (powers of 1000), such as 200 or 1G";
+    case FlagType::ratio:
+      return "a share from 0 to 1, such as 0.1 or 10%";
+    case FlagType::octal:
+      return "an octal number, such as 0600";
   }
   return "";
 }

@@ -36,9 +36,10 @@ struct Flag {
   std::string_view help;      ///< what it does, one line
   std::string_view group;     ///< heading in --help
   struct More {
-    std::string_view allowed = {};  ///< "a|b|c" words, or "LOW..HIGH" in the flag's own notation (either side may be empty)
-    char unit = 'B';           ///< size only: unit of a bare number
-    std::string_view env = {};      ///< name JuiceFS reads for the value, beside KISEKI_<NAME>
+    std::string_view allowed =
+        {};                     ///< "a|b|c" words, or "LOW..HIGH" in the flag's own notation (either side may be empty)
+    char unit = 'B';            ///< size only: unit of a bare number
+    std::string_view env = {};  ///< name JuiceFS reads for the value, beside KISEKI_<NAME>
     std::string_view about_env = {};  ///< variable that changes the flag's meaning without being its value
     Effect effect = Effect::works;
     bool hidden = false;
@@ -47,7 +48,8 @@ struct Flag {
 using Flags = std::span<const Flag>;
 
 /// The parsed form of a flag's value.
-using Value = std::variant<std::monostate, bool, std::string, std::int64_t, std::uint64_t, std::chrono::nanoseconds, double>;
+using Value =
+    std::variant<std::monostate, bool, std::string, std::int64_t, std::uint64_t, std::chrono::nanoseconds, double>;
 
 /// Turns text into the flag's value and checks what is allowed. `origin` names the place it came from in the sentence
 /// ("--buffer-size", "KISEKI_BUFFER_SIZE", "kiseki.toml: mount.buffer-size").

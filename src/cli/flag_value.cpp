@@ -50,14 +50,22 @@ Value boxed(std::optional<T> value) {
 
 Value parse(const Flag& flag, std::string_view text) {
   switch (flag.type) {
-    case FlagType::boolean: return boxed(parse_boolean(text));
-    case FlagType::text: return std::string(text);
-    case FlagType::integer: return boxed(whole<std::int64_t>(text));
-    case FlagType::count: return boxed(whole<std::uint64_t>(text));
-    case FlagType::size: return taken(units::parse_size(text, unit_bytes(flag.more.unit)));
-    case FlagType::duration: return taken(units::parse_duration(text));
-    case FlagType::rate: return parse_rate(text);
-    case FlagType::ratio: return taken(units::parse_share(text));
+    case FlagType::boolean:
+      return boxed(parse_boolean(text));
+    case FlagType::text:
+      return std::string(text);
+    case FlagType::integer:
+      return boxed(whole<std::int64_t>(text));
+    case FlagType::count:
+      return boxed(whole<std::uint64_t>(text));
+    case FlagType::size:
+      return taken(units::parse_size(text, unit_bytes(flag.more.unit)));
+    case FlagType::duration:
+      return taken(units::parse_duration(text));
+    case FlagType::rate:
+      return parse_rate(text);
+    case FlagType::ratio:
+      return taken(units::parse_share(text));
     case FlagType::octal: {
       auto bits = whole<std::uint64_t>(text, 8);
       return bits && *bits <= 07777 ? Value(*bits) : Value();
@@ -103,12 +111,14 @@ std::string range_words(const Flag& flag) {
 Try<Value> parse_value(const Flag& flag, std::string_view origin, std::string_view text) {
   Value value = parse(flag, text);
   if (value.index() == 0) {
-    return Failure{Exit::failed, fmt::format("{}: \"{}\" is not valid; allowed: {}", origin, text, type_hint(flag.type))};
+    return Failure{Exit::failed,
+                   fmt::format("{}: \"{}\" is not valid; allowed: {}", origin, text, type_hint(flag.type))};
   }
   if (flag.more.allowed.empty()) return value;
   if (!is_range(flag.more.allowed)) {
     if (among(flag.more.allowed, text)) return value;
-    return Failure{Exit::failed, fmt::format("{}: \"{}\" is not valid; allowed: {}", origin, text, commas(flag.more.allowed))};
+    return Failure{Exit::failed,
+                   fmt::format("{}: \"{}\" is not valid; allowed: {}", origin, text, commas(flag.more.allowed))};
   }
   if (in_range(flag, value)) return value;
   return Failure{Exit::failed, fmt::format("{}: {} is out of range; allowed: {}", origin, text, range_words(flag))};

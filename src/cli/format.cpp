@@ -27,7 +27,8 @@ Try<void> apply_storage(const Settings& settings, meta::Format& format, bool fre
   if (wants("access-key")) format.access_key = settings.text("access-key");
   if (wants("secret-key")) format.secret_key = settings.text("secret-key");
   if (wants("session-token")) format.session_token = settings.text("session-token");
-  if (settings.given("storage-class")) format.tiers["0"].storage_class = format.storage_class = settings.text("storage-class");
+  if (settings.given("storage-class"))
+    format.tiers["0"].storage_class = format.storage_class = settings.text("storage-class");
   if (settings.given("tag")) format.tiers["0"].tag = settings.text("tag");
   if (settings.given("encrypt-rsa-key")) {
     return Failure{Exit::failed, "--encrypt-rsa-key: this version of Kiseki cannot encrypt; leave it out"};
@@ -47,7 +48,8 @@ Try<void> apply_data(const Settings& settings, meta::Format& format, bool fresh)
   }
   if (wants("compress")) format.compression = settings.text("compress");
   if (format.compression != "none" && fresh) {
-    return Failure{Exit::failed, fmt::format("--compress: {} is not supported by this version yet; allowed: none", format.compression)};
+    return Failure{Exit::failed, fmt::format("--compress: {} is not supported by this version yet; allowed: none",
+                                             format.compression)};
   }
   if (wants("encrypt-algo")) format.encrypt_algo = settings.text("encrypt-algo");
   if (wants("hash-prefix")) format.hash_prefix = settings.on("hash-prefix");
@@ -76,7 +78,9 @@ Try<meta::Format> wanted_format(const Settings& settings, meta::Format format, b
   return format;
 }
 
-void tell(const meta::Format& format) { log::info("format.done", {{"volume", format.name}, {"settings", format.redacted().to_json()}}); }
+void tell(const meta::Format& format) {
+  log::info("format.done", {{"volume", format.name}, {"settings", format.redacted().to_json()}});
+}
 
 Try<int> make_new(const Settings& settings, const std::string& url, const std::string& name) {
   TRY(auto wanted, wanted_format(settings, new_format(name), true));
@@ -85,10 +89,12 @@ Try<int> make_new(const Settings& settings, const std::string& url, const std::s
   return 0;
 }
 
-Try<int> change_existing(const Settings& settings, MetaAccess& meta, const meta::Format& existing, const std::string& name) {
+Try<int> change_existing(const Settings& settings, MetaAccess& meta, const meta::Format& existing,
+                         const std::string& name) {
   if (settings.on("no-update")) return 0;
   if (existing.name != name) {
-    return Failure{Exit::failed, fmt::format("this database holds the volume {}, not {}; a volume cannot be renamed", existing.name, name)};
+    return Failure{Exit::failed, fmt::format("this database holds the volume {}, not {}; a volume cannot be renamed",
+                                             existing.name, name)};
   }
   TRY(auto wanted, wanted_format(settings, existing, false));
   bool moved = wanted.storage != existing.storage || wanted.bucket != existing.bucket;
@@ -108,7 +114,9 @@ Try<int> run_format(const Settings& settings) {
   TRY(auto url, absolute_meta_url(settings.arguments()[0]));
   const auto& name = settings.arguments()[1];
   if (!meta::valid_volume_name(name)) {
-    return Failure{Exit::failed, fmt::format("\"{}\" is not a volume name; allowed: 3 to 63 of a-z, 0-9 and -, not - at the ends", name)};
+    return Failure{
+        Exit::failed,
+        fmt::format("\"{}\" is not a volume name; allowed: 3 to 63 of a-z, 0-9 and -, not - at the ends", name)};
   }
   if (is_missing_database(url)) return make_new(settings, url, name);
   {

@@ -51,7 +51,8 @@ constexpr std::string_view kWhereFrom =
     "\nWHERE VALUES COME FROM\n"
     "  A flag wins over the environment (KISEKI_BUFFER_SIZE for --buffer-size), that over the configuration file\n"
     "  (--config FILE, $KISEKI_CONFIG, ~/.config/kiseki/kiseki.toml, /etc/kiseki/kiseki.toml), that over the default.\n"
-    "  Sizes: 64K 300M 1.5G (powers of 1024). Times: 90, 100ms, 1h30m, 2d. Flags may stand anywhere, -x and --x alike.\n";
+    "  Sizes: 64K 300M 1.5G (powers of 1024). Times: 90, 100ms, 1h30m, 2d. Flags may stand anywhere, -x and --x "
+    "alike.\n";
 
 constexpr std::string_view kReadMore =
     "\nREAD MORE\n"
@@ -60,9 +61,9 @@ constexpr std::string_view kReadMore =
 }  // namespace
 
 std::string help_of(const Verb& verb) {
-  std::string out = fmt::format("kiseki {} - {}\n\nUSAGE\n  kiseki {}{}{}{}\n\n{}\n\nEXAMPLES\n{}", verb.name, verb.summary, verb.name,
-                                verb.flags().empty() ? "" : " [OPTIONS]", verb.arguments.empty() ? "" : " ", verb.arguments,
-                                verb.about, verb.examples);
+  std::string out = fmt::format("kiseki {} - {}\n\nUSAGE\n  kiseki {}{}{}{}\n\n{}\n\nEXAMPLES\n{}", verb.name,
+                                verb.summary, verb.name, verb.flags().empty() ? "" : " [OPTIONS]",
+                                verb.arguments.empty() ? "" : " ", verb.arguments, verb.about, verb.examples);
   add_flags(out, verb.flags());
   add_flags(out, global_flags());
   if (verb.outside_values) out += kWhereFrom;
@@ -87,8 +88,6 @@ std::string help_of_program() {
   return out += kReadMore;
 }
 
-std::string version_line() {
-  return fmt::format("kiseki version {} (volumes of JuiceFS {})", kVersion, "1.4.1");
-}
+std::string version_line() { return fmt::format("kiseki version {} (volumes of JuiceFS {})", kVersion, "1.4.1"); }
 
 }  // namespace kiseki::cli

@@ -57,12 +57,11 @@ void print_paths(const json::object& info) {
   }
 }
 
-void print_tier(const json::object& info, bool with_data) {
+void print_tier(const json::object& info) {
   const auto* tier = info.if_contains("Tier") ? info.at("Tier").if_object() : nullptr;
   std::string storage_class = tier && tier->if_contains("StorageClass") ? word(tier->at("StorageClass")) : "";
   std::string tag = tier && tier->if_contains("Tag") ? word(tier->at("Tag")) : "";
-  std::string shown = with_data ? fmt::format("actual({})", storage_class) : "";
-  fmt::print("   tier: {}->{} {}\n", tier ? number(*tier, "ID") : 0, shown, tag.empty() ? "" : "tag: " + tag);
+  fmt::print("   tier: {}->{} {}\n", tier ? number(*tier, "ID") : 0, storage_class, tag.empty() ? "" : "tag: " + tag);
 }
 
 /// Where each object's bytes stand in its chunk: objects of a chunk follow each other.
@@ -79,11 +78,15 @@ void add_positions(Rows& rows, const json::array& objects) {
 
 void print_data(const json::object& info) {
   if (const auto* chunks = list(info, "Chunks"); chunks && !chunks->empty()) {
-    auto rows = rows_of(*chunks, {{"chunkIndex", "ChunkIndex"}, {"sliceId", "Id"}, {"size", "Size"}, {"offset", "Off"}, {"length", "Len"}});
+    auto rows = rows_of(
+        *chunks,
+        {{"chunkIndex", "ChunkIndex"}, {"sliceId", "Id"}, {"size", "Size"}, {"offset", "Off"}, {"length", "Len"}});
     fmt::print(" chunks:\n{}", text_table(rows));
   }
   if (const auto* objects = list(info, "Objects"); objects && !objects->empty()) {
-    auto rows = rows_of(*objects, {{"chunkIndex", "ChunkIndex"}, {"objectName", "Key"}, {"size", "Size"}, {"offset", "Off"}, {"length", "Len"}});
+    auto rows = rows_of(
+        *objects,
+        {{"chunkIndex", "ChunkIndex"}, {"objectName", "Key"}, {"size", "Size"}, {"offset", "Off"}, {"length", "Len"}});
     add_positions(rows, *objects);
     fmt::print(" objects:\n{}", text_table(rows, {1}));
   }
@@ -94,8 +97,12 @@ void print_locks(const json::object& info) {
     fmt::print(" flocks:\n{}", text_table(rows_of(*locks, {{"Sid", "Sid"}, {"Owner", "Owner"}, {"Type", "Type"}})));
   }
   if (const auto* locks = list(info, "PLocks"); locks && !locks->empty()) {
-    fmt::print(" plocks:\n{}", text_table(rows_of(*locks, {{"Sid", "Sid"}, {"Owner", "Owner"}, {"Type", "Type"}, {"Pid", "Pid"},
-                                                          {"Start", "Start"}, {"End", "End"}})));
+    fmt::print(" plocks:\n{}", text_table(rows_of(*locks, {{"Sid", "Sid"},
+                                                           {"Owner", "Owner"},
+                                                           {"Type", "Type"},
+                                                           {"Pid", "Pid"},
+                                                           {"Start", "Start"},
+                                                           {"End", "End"}})));
   }
 }
 
@@ -107,16 +114,18 @@ Try<void> print_info(const std::string& shown, const std::string& dir, InfoQuery
   if (ec || !parsed.is_object()) return Failure{Exit::failed, "the mount's answer is not JSON"};
   const auto& info = parsed.get_object();
   if (const auto* failed = info.if_contains("Failed"); failed && failed->is_bool() && failed->get_bool()) {
-    return Failure{Exit::failed, fmt::format("{}: {}", shown, info.if_contains("Reason") ? word(info.at("Reason")) : "failed")};
+    return Failure{Exit::failed,
+                   fmt::format("{}: {}", shown, info.if_contains("Reason") ? word(info.at("Reason")) : "failed")};
   }
   static const json::object kEmpty;
   const auto* sums = info.if_contains("Summary") ? info.at("Summary").if_object() : nullptr;
   const auto& summary = sums ? *sums : kEmpty;
   const auto* objects = list(info, "Objects");
   fmt::print("{} :\n  inode: {}\n  files: {}\n   dirs: {}\n length: {}\n   size: {}\n", shown, number(info, "Ino"),
-             number(summary, "Files"), number(summary, "Dirs"), size_text(number(summary, "Length")), size_text(number(summary, "Size")));
+             number(summary, "Files"), number(summary, "Dirs"), size_text(number(summary, "Length")),
+             size_text(number(summary, "Size")));
   print_paths(info);
-  print_tier(info, !query.raw && objects && !objects->empty());
+  print_tier(info);
   print_data(info);
   print_locks(info);
   return boost::system::in_place_value;
@@ -125,7 +134,7 @@ Try<void> print_info(const std::string& shown, const std::string& dir, InfoQuery
 Try<void> info_of_path(const std::string& path, InfoQuery query) {
   std::error_code ec;
   auto real = std::filesystem::canonical(path, ec);
-  struct stat st {};
+  struct stat st{};
   if (!ec && ::stat(real.c_str(), &st) != 0) ec.assign(errno, std::generic_category());
   if (ec) return failure(path, ec);
   query.inode = st.st_ino;
@@ -134,7 +143,8 @@ Try<void> info_of_path(const std::string& path, InfoQuery query) {
 
 Try<void> info_of_inode(const std::string& text, InfoQuery query) {
   auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), query.inode);
-  if (ec != std::errc() || end != text.data() + text.size()) return Failure{Exit::failed, fmt::format("\"{}\" is not an inode number", text)};
+  if (ec != std::errc() || end != text.data() + text.size())
+    return Failure{Exit::failed, fmt::format("\"{}\" is not an inode number", text)};
   return print_info(text, ".", query);
 }
 

@@ -21,9 +21,11 @@ Try<void> ensure_io_backend() {
   std::error_code ec;
   auto other = std::filesystem::read_symlink("/proc/self/exe", ec).string() + "-epoll";
   if (!ec && g_arguments) ::execv(other.c_str(), g_arguments);  // returns only when it cannot be run
-  return Failure{Exit::failed, fmt::format("io_uring is forbidden on this host (a container's seccomp profile, or "
-                                           "kernel.io_uring_disabled); allow it, or build the epoll variant (cmake --preset epoll "
-                                           "&& cmake --build --preset epoll) and put it at {}", other)};
+  return Failure{Exit::failed,
+                 fmt::format("io_uring is forbidden on this host (a container's seccomp profile, or "
+                             "kernel.io_uring_disabled); allow it, or build the epoll variant (cmake --preset epoll "
+                             "&& cmake --build --preset epoll) and put it at {}",
+                             other)};
 }
 
 }  // namespace kiseki::cli

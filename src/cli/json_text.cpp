@@ -10,7 +10,8 @@ namespace json = boost::json;
 void write(std::string& out, const json::value& value, const std::string& margin);
 
 template <class Items, class WriteItem>
-void write_items(std::string& out, const Items& items, char open, char close, const std::string& margin, WriteItem write_item) {
+void write_items(std::string& out, const Items& items, char open, char close, const std::string& margin,
+                 WriteItem write_item) {
   out += open;
   bool first = true;
   for (const auto& item : items) {
@@ -31,7 +32,8 @@ void write(std::string& out, const json::value& value, const std::string& margin
     });
   }
   if (const auto* array = value.if_array()) {
-    return write_items(out, *array, '[', ']', margin, [&](const json::value& item) { write(out, item, margin + "  "); });
+    return write_items(out, *array, '[', ']', margin,
+                       [&](const json::value& item) { write(out, item, margin + "  "); });
   }
   out += json::serialize(value);
 }

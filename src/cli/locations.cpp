@@ -53,7 +53,8 @@ Try<std::string> absolute_meta_url(const std::string& url) {
   if (scheme != "sqlite3") return url;
   auto query = url.find('?', colon);
   auto path = url.substr(colon + 3, query == std::string::npos ? query : query - colon - 3);
-  if (path.empty()) return Failure{Exit::failed, fmt::format("{}: the path of the database is missing; allowed: sqlite3://PATH", url)};
+  if (path.empty())
+    return Failure{Exit::failed, fmt::format("{}: the path of the database is missing; allowed: sqlite3://PATH", url)};
   return fmt::format("{}://{}{}", scheme, absolute_path(path), query == std::string::npos ? "" : url.substr(query));
 }
 

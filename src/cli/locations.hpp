@@ -8,13 +8,13 @@
 /// Where things are on this machine, for this user.
 namespace kiseki::cli {
 
-std::string home_dir();        ///< $HOME, else the one of the password file; "/" when there is none
+std::string home_dir();  ///< $HOME, else the one of the password file; "/" when there is none
 bool is_root();
 bool file_exists(const std::string& path);
 std::vector<std::string> usual_config_files();
-std::string default_log_file();       ///< /var/log/kiseki.log, or ~/.kiseki/kiseki.log
-std::string default_bucket();         ///< /var/jfs, or ~/.juicefs/local: where JuiceFS puts it
-std::string default_volume_dir();     ///< ~/.kiseki
+std::string default_log_file();    ///< /var/log/kiseki.log, or ~/.kiseki/kiseki.log
+std::string default_bucket();      ///< /var/jfs, or ~/.juicefs/local: where JuiceFS puts it
+std::string default_volume_dir();  ///< ~/.kiseki
 std::string absolute_path(const std::string& path);
 /// mkdir -p. `mode` is that of the last directory.
 Try<void> make_directories(const std::string& path, unsigned mode = 0755);

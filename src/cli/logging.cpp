@@ -29,7 +29,8 @@ Try<void> start_logging(const Settings& settings, const std::string& file) {
   try {
     log::configure(log_options(settings, file));
   } catch (const std::runtime_error& error) {
-    return Failure{Exit::failed, fmt::format("cannot log to {}: {}", file.empty() ? "standard error" : file, error.what())};
+    return Failure{Exit::failed,
+                   fmt::format("cannot log to {}: {}", file.empty() ? "standard error" : file, error.what())};
   }
   return boost::system::in_place_value;
 }

@@ -35,7 +35,9 @@ Try<meta::Format> MetaAccess::read_format() {
 }
 
 meta::Client& MetaAccess::client(const meta::Format& format) {
-  if (!client_) client_ = std::make_unique<meta::Client>(engine_, format, clock_, meta::ClientOptions{.read_only = true, .cache_records = 1000});
+  if (!client_)
+    client_ = std::make_unique<meta::Client>(engine_, format, clock_,
+                                             meta::ClientOptions{.read_only = true, .cache_records = 1000});
   return *client_;
 }
 

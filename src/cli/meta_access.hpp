@@ -22,7 +22,8 @@ bool is_missing_database(const std::string& url);
 
 class MetaAccess {
  public:
-  /// Opens the engine. Fails when the URL is bad, or the database cannot be opened or is missing though it may not be made.
+  /// Opens the engine. Fails when the URL is bad, or the database cannot be opened or is missing though it may not be
+  /// made.
   static Try<std::unique_ptr<MetaAccess>> open(const std::string& url, meta::OpenMode mode);
   ~MetaAccess();
 

@@ -34,7 +34,7 @@ int run_unsupervised(const MountPlan& plan, const Report& report) {
 }
 
 Try<void> check_answers(const std::string& mount_point) {
-  struct stat root {};
+  struct stat root{};
   if (::stat(mount_point.c_str(), &root) == 0 && root.st_ino == 1) return boost::system::in_place_value;
   return Failure{Exit::failed, fmt::format("{} was mounted but does not answer", mount_point)};
 }

@@ -21,7 +21,9 @@ json::object meta_part(const MountPlan& plan, SessionId sid) {
           {"Heartbeat", std::chrono::nanoseconds(plan.heartbeat).count()},
           {"MountPoint", plan.mount_point},
           {"Subdir", plan.subdir},
-          {"AtimeMode", client.strict_atime ? "strictatime" : client.relatime ? "relatime" : "noatime"},
+          {"AtimeMode", client.strict_atime ? "strictatime"
+                        : client.relatime   ? "relatime"
+                                            : "noatime"},
           {"SkipDirMtime", std::chrono::nanoseconds(client.skip_dir_mtime).count()},
           {"Sid", sid.value}};
 }
@@ -44,7 +46,8 @@ json::object chunk_part(const MountPlan& plan, const meta::Format& format) {
 
 }  // namespace
 
-std::string mount_config_text(const MountPlan& plan, const meta::Format& format, SessionId sid, const std::string& metrics_address) {
+std::string mount_config_text(const MountPlan& plan, const meta::Format& format, SessionId sid,
+                              const std::string& metrics_address) {
   boost::system::error_code ec;
   auto format_json = json::parse(format.redacted().to_json(), ec);
   json::object out{{"Meta", meta_part(plan, sid)},

@@ -8,6 +8,7 @@
 namespace kiseki::cli {
 
 /// The `.config` file of a mount: JSON with the keys that JuiceFS's tools read (tools.md section 3.1). Durations in ns.
-std::string mount_config_text(const MountPlan& plan, const meta::Format& format, SessionId sid, const std::string& metrics_address);
+std::string mount_config_text(const MountPlan& plan, const meta::Format& format, SessionId sid,
+                              const std::string& metrics_address);
 
 }  // namespace kiseki::cli

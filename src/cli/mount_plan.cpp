@@ -29,7 +29,8 @@ Try<std::optional<vfs::Caller>> squash(const Settings& settings, std::string_vie
   bool good = uid.ec == std::errc() && uid.ptr != end && *uid.ptr == ':';
   auto gid = good ? std::from_chars(uid.ptr + 1, end, out.gid) : uid;
   if (!good || gid.ec != std::errc() || gid.ptr != end) {
-    return Failure{Exit::failed, fmt::format("{}: \"{}\" is not valid; allowed: UID:GID, such as 65534:65534", settings.origin(flag), text)};
+    return Failure{Exit::failed, fmt::format("{}: \"{}\" is not valid; allowed: UID:GID, such as 65534:65534",
+                                             settings.origin(flag), text)};
   }
   return std::optional(out);
 }
@@ -49,7 +50,8 @@ Try<std::string> checked_mount_point(const std::string& given) {
   auto path = real_mount_point(given);
   if (path == "/") return Failure{Exit::failed, "/ cannot be a mount point"};
   if (auto mount = mounted_at(path); mount && is_volume_mount(*mount)) {
-    return Failure{Exit::failed, fmt::format("{} is in use: {} is mounted there (kiseki umount {})", path, mount->source, path)};
+    return Failure{Exit::failed,
+                   fmt::format("{} is in use: {} is mounted there (kiseki umount {})", path, mount->source, path)};
   }
   return path;
 }
@@ -111,8 +113,9 @@ void plan_cache(const Settings& settings, MountPlan& plan) {
   }
   if (settings.given("cache-dir")) plan.cache_dirs = split_colons(settings.text("cache-dir"));
   if (settings.given("cache-dir") || settings.given("cache-size"))
-    log::warn("mount.no_disk_cache", {{"effect", "blocks are cached within --buffer-size; directories are only searched for staged blocks"},
-                                      {"remedy", "--cache-dir memory --cache-size SIZE for a larger cache in memory"}});
+    log::warn("mount.no_disk_cache",
+              {{"effect", "blocks are cached within --buffer-size; directories are only searched for staged blocks"},
+               {"remedy", "--cache-dir memory --cache-size SIZE for a larger cache in memory"}});
 }
 
 void plan_store(const Settings& settings, MountPlan& plan) {
@@ -140,6 +143,7 @@ Try<MountPlan> plan_mount(const Settings& settings) {
   plan.loops = static_cast<unsigned>(settings.count("loops"));
   plan.buffer_bytes = settings.count("buffer-size");
   plan.readahead_bytes = settings.count("max-readahead");
+  plan.cache_full_writes = settings.on("cache-large-write");
   plan.no_huge_pages = settings.on("disable-transparent-hugepage");
   plan_metadata(settings, plan);
   plan_store(settings, plan);

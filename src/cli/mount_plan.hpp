@@ -23,6 +23,7 @@ struct MountPlan {
 
   unsigned loops = 0;
   std::size_t buffer_bytes = 0, readahead_bytes = 0;
+  bool cache_full_writes = false;
   std::size_t memory_cache_bytes = 0;  ///< for blocks beside the buffers (--cache-dir memory)
   bool no_huge_pages = false;
 
@@ -42,14 +43,15 @@ struct MountPlan {
   fuse::MountOptions device;     ///< without `source`
   fuse::SessionOptions session;  ///< without `acl`, which the volume's format says
 
-  std::string metrics;           ///< HOST:PORT
-  bool metrics_given = false;    ///< by the user: then a port in use is an error
+  std::string metrics;         ///< HOST:PORT
+  bool metrics_given = false;  ///< by the user: then a port in use is an error
 };
 
 /// Works the plan out and checks what can be checked without opening anything: the mount point, UID:GID, transports.
 Try<MountPlan> plan_mount(const Settings& settings);
 
-/// The default volume of this user: sqlite3://~/.kiseki/default.db, data below ~/.kiseki/data/. Made when it is missing.
+/// The default volume of this user: sqlite3://~/.kiseki/default.db, data below ~/.kiseki/data/. Made when it is
+/// missing.
 Try<std::string> default_volume_url();
 
 }  // namespace kiseki::cli

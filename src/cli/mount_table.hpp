@@ -7,9 +7,9 @@
 namespace kiseki::cli {
 
 struct MountedAt {
-  std::string path;       ///< mount point
-  std::string type;       ///< "fuse.kiseki"
-  std::string source;     ///< "Kiseki:myvol"
+  std::string path;    ///< mount point
+  std::string type;    ///< "fuse.kiseki"
+  std::string source;  ///< "Kiseki:myvol"
   unsigned major = 0, minor = 0;
 };
 

@@ -20,9 +20,26 @@ constexpr string_view kDropped[] = {"_netdev", "nofail", "rw",     "defaults", "
                                     "noauto",  "user",   "nouser", "users",    "owner",   "group",      "nonempty"};
 
 // Options of every mount that the kernel or fusermount understands.
-constexpr string_view kKernel[] = {"nosuid", "suid",      "nodev", "dev",      "noexec",           "exec",   "noatime",   "atime",
-                                   "sync",   "async",     "dirsync", "relatime", "norelatime",     "strictatime", "lazytime", "nolazytime",
-                                   "nodiratime", "diratime", "default_permissions", "auto_unmount"};
+constexpr string_view kKernel[] = {"nosuid",
+                                   "suid",
+                                   "nodev",
+                                   "dev",
+                                   "noexec",
+                                   "exec",
+                                   "noatime",
+                                   "atime",
+                                   "sync",
+                                   "async",
+                                   "dirsync",
+                                   "relatime",
+                                   "norelatime",
+                                   "strictatime",
+                                   "lazytime",
+                                   "nolazytime",
+                                   "nodiratime",
+                                   "diratime",
+                                   "default_permissions",
+                                   "auto_unmount"};
 
 constexpr string_view kIgnoredWithValue[] = {"fsname", "subtype", "max_read", "comment", "blksize"};
 
@@ -70,8 +87,11 @@ Try<void> take(MountOptions& out, string_view option) {
   if (has_value && contains(kIgnoredWithValue, name)) return boost::system::in_place_value;
   if (const Flag* flag = mount_flag(name)) return take_flag(out, *flag, name, value, has_value);
   if (contains(kKernel, option)) return out.kernel.emplace_back(option), Try<void>(boost::system::in_place_value);
-  return Failure{Exit::failed, fmt::format("-o {}: unknown mount option; allowed: flags of kiseki mount without dashes, allow_other, ro, "
-                             "and mount(8)'s nosuid, nodev, noexec, noatime and the like", option)};
+  return Failure{
+      Exit::failed,
+      fmt::format("-o {}: unknown mount option; allowed: flags of kiseki mount without dashes, allow_other, ro, "
+                  "and mount(8)'s nosuid, nodev, noexec, noatime and the like",
+                  option)};
 }
 
 }  // namespace

@@ -49,7 +49,8 @@ asio::awaitable<void> serve_then(Async<void> work, std::function<void(Result<voi
 
 MountedVolume::MountedVolume(MountPlan plan)
     : plan_(std::move(plan)), runtime_({.loops = plan_.loops, .pin = true}), clock_(std::make_shared<SystemClock>()) {
-  arena_ = std::make_unique<BufferArena>(BufferArena::Options{.limit_bytes = plan_.buffer_bytes + plan_.memory_cache_bytes});
+  arena_ =
+      std::make_unique<BufferArena>(BufferArena::Options{.limit_bytes = plan_.buffer_bytes + plan_.memory_cache_bytes});
   runtime_.start();
 }
 
@@ -82,12 +83,16 @@ Try<void> MountedVolume::open_metadata(SessionId reuse, std::function<void(std::
   client_ = std::make_unique<meta::Client>(engine_, *format_, clock_, plan_.client);
 
   auto info = meta::SessionInfo::of_this_process(kSessionVersion, plan_.mount_point, clock_->now());
-  membership_ = std::make_unique<meta::ClientSession>(
-      *client_, runtime_.executor(0), std::move(info),
-      meta::ClientSession::Options{.heartbeat = plan_.heartbeat, .background_jobs = plan_.background_jobs, .reuse = reuse,
-                                   .on_volume_lost = std::move(lost), .on_format_changed = {}});
+  membership_ =
+      std::make_unique<meta::ClientSession>(*client_, runtime_.executor(0), std::move(info),
+                                            meta::ClientSession::Options{.heartbeat = plan_.heartbeat,
+                                                                         .background_jobs = plan_.background_jobs,
+                                                                         .reuse = reuse,
+                                                                         .on_volume_lost = std::move(lost),
+                                                                         .on_format_changed = {}});
   auto joined = runtime_.wait(membership_->start());
-  if (!joined) return failure(fmt::format("cannot register this mount in {}", shown_meta_url(plan_.meta_url)), joined.error());
+  if (!joined)
+    return failure(fmt::format("cannot register this mount in {}", shown_meta_url(plan_.meta_url)), joined.error());
   return boost::system::in_place_value;
 }
 
@@ -116,7 +121,8 @@ Try<void> MountedVolume::open_store() {
   if (!plan_.client.read_only) {
     auto recovered = runtime_.wait(staged->recover());
     if (recovered.uploaded || recovered.failed || recovered.left) {
-      log::info("mount.staged_blocks", {{"uploaded", recovered.uploaded}, {"failed", recovered.failed}, {"left", recovered.left}});
+      log::info("mount.staged_blocks",
+                {{"uploaded", recovered.uploaded}, {"failed", recovered.failed}, {"left", recovered.left}});
     }
   }
   store_ = std::move(staged);
@@ -140,7 +146,8 @@ Try<void> MountedVolume::find_root() {
       found = runtime_.wait(meta::make(*client_, {}, at, name, directory));
     }
     if (!found) return failure(fmt::format("--subdir {}", plan_.subdir), found.error());
-    if (!found->attr.is_dir()) return Failure{Exit::failed, fmt::format("--subdir {}: {} is not a directory", plan_.subdir, name)};
+    if (!found->attr.is_dir())
+      return Failure{Exit::failed, fmt::format("--subdir {}: {} is not a directory", plan_.subdir, name)};
     at = found->ino;
   }
   plan_.volume.root = at;
@@ -152,7 +159,10 @@ vfs::FileDataOptions MountedVolume::data_options(const chunk::BlockLayout& layou
   vfs::FileDataOptions options;
   options.layout = layout;
   options.cache_bytes = cache_share(plan_.buffer_bytes) + plan_.memory_cache_bytes;
-  options.max_readahead = plan_.readahead_bytes ? plan_.readahead_bytes : std::min<std::size_t>(8ull * layout.block_bytes, plan_.buffer_bytes / 4);
+  options.max_readahead = plan_.readahead_bytes
+                              ? plan_.readahead_bytes
+                              : std::min<std::size_t>(8ull * layout.block_bytes, plan_.buffer_bytes / 4);
+  options.cache_full_writes = plan_.cache_full_writes;
   options.compaction = !plan_.client.read_only && plan_.background_jobs;
   options.clock = clock_;
   options.home = runtime_.executor(0);
@@ -166,15 +176,18 @@ vfs::FileDataOptions MountedVolume::data_options(const chunk::BlockLayout& layou
 Try<void> MountedVolume::open_volume() {
   chunk::BlockLayout layout{static_cast<std::uint32_t>(format_->block_bytes()), format_->hash_prefix};
   data_ = vfs::make_file_data(vfs::make_slice_meta(*client_), store_, *arena_, data_options(layout));
-  reaper_ = std::make_unique<vfs::SliceReaper>(*client_, store_, layout, nullptr, runtime_.executor(0),
-                                               vfs::SliceReaper::Options{.max_deletes = plan_.client.read_only ? 0 : plan_.max_deletes});
+  reaper_ = std::make_unique<vfs::SliceReaper>(
+      *client_, store_, layout, nullptr, runtime_.executor(0),
+      vfs::SliceReaper::Options{.max_deletes = plan_.client.read_only ? 0 : plan_.max_deletes});
   client_->set_reaper(reaper_.get());
   housekeeper_ = std::make_unique<meta::Housekeeper>(
       *client_, runtime_.executor(0),
       meta::Housekeeper::Options{.background_jobs = plan_.background_jobs && !plan_.client.read_only});
   housekeeper_->start();
 
-  plan_.volume.config_text = [this] { return mount_config_text(plan_, *client_->format(), client_->session(), metrics_ ? metrics_->address() : ""); };
+  plan_.volume.config_text = [this] {
+    return mount_config_text(plan_, *client_->format(), client_->session(), metrics_ ? metrics_->address() : "");
+  };
   plan_.volume.stats_text = [] { return metrics::stats_text(); };
   volume_ = std::make_unique<vfs::Volume>(*client_, *data_, runtime_.executor(0), plan_.volume);
   plan_.session.acl = format_->enable_acl;
@@ -185,7 +198,10 @@ Try<void> MountedVolume::open_volume() {
 
 /// A metrics page that cannot listen is no reason not to mount.
 void MountedVolume::start_metrics() {
-  metrics::set_common_labels({{"instance", host_name()}, {"mp", plan_.mount_point}, {"vol_name", format_->name}, {"juicefs_version", kSessionVersion}});
+  metrics::set_common_labels({{"instance", host_name()},
+                              {"mp", plan_.mount_point},
+                              {"vol_name", format_->name},
+                              {"juicefs_version", kSessionVersion}});
   if (plan_.metrics.empty()) return;
   metrics_ = std::make_unique<net::MetricsServer>(runtime_);
   auto started = metrics_->start(plan_.metrics, plan_.metrics_given ? net::IfBusy::fail : net::IfBusy::any_port);
@@ -205,7 +221,8 @@ fuse::MountOptions MountedVolume::device_options() const {
 
 void MountedVolume::serve(fuse::UniqueFd device, std::optional<fuse::Settings> taken_over, std::function<void()> ready,
                           std::function<void(Result<void>)> ended) {
-  serving_->spawn(serve_then(session_->serve(std::move(device), std::move(taken_over), std::move(ready)), std::move(ended)));
+  serving_->spawn(
+      serve_then(session_->serve(std::move(device), std::move(taken_over), std::move(ready)), std::move(ended)));
 }
 
 asio::awaitable<void> MountedVolume::shut_down() {

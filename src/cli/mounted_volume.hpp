@@ -36,15 +36,15 @@ class MountedVolume {
   SessionId session_id() const { return client_->session(); }
   fuse::MountOptions device_options() const;
 
-  /// Answers the kernel until it is unmounted or `stop`. `ready`: from a loop, when requests are answered; `ended`: once,
-  /// from a loop, with what serving came to.
+  /// Answers the kernel until it is unmounted or `stop`. `ready`: from a loop, when requests are answered; `ended`:
+  /// once, from a loop, with what serving came to.
   void serve(fuse::UniqueFd device, std::optional<fuse::Settings> taken_over, std::function<void()> ready,
              std::function<void(Result<void>)> ended);
   void stop() { session_->stop(); }
   std::optional<fuse::Settings> settings() const { return session_->settings(); }
 
-  /// Shutdown, after `ended`: files are flushed by then (Filesystem::destroyed). Then, in this order: the metrics page, the
-  /// hourly jobs, deletions under way, the data path, the session record, the engine; last the loops.
+  /// Shutdown, after `ended`: files are flushed by then (Filesystem::destroyed). Then, in this order: the metrics page,
+  /// the hourly jobs, deletions under way, the data path, the session record, the engine; last the loops.
   void close();
 
  private:

@@ -11,7 +11,8 @@ class ObjectMeter final : public object::RequestMeter {
  public:
   void upload_started() noexcept override { all_.object_uploading.add(1); }
   void upload_ended() noexcept override { all_.object_uploading.sub(1); }
-  void finished(object::Method method, std::chrono::nanoseconds took, std::uint64_t bytes, bool failed) noexcept override {
+  void finished(object::Method method, std::chrono::nanoseconds took, std::uint64_t bytes,
+                bool failed) noexcept override {
     const auto& series = series_[static_cast<std::size_t>(method)];
     series.durations->observe(took);
     if (bytes) series.bytes->add(bytes);
@@ -29,8 +30,9 @@ class ObjectMeter final : public object::RequestMeter {
   }
 
   metrics::Catalog& all_ = metrics::all();
-  std::array<Series, 5> series_{series_of(object::Method::get), series_of(object::Method::put), series_of(object::Method::remove),
-                                series_of(object::Method::head), series_of(object::Method::list)};
+  std::array<Series, 5> series_{series_of(object::Method::get), series_of(object::Method::put),
+                                series_of(object::Method::remove), series_of(object::Method::head),
+                                series_of(object::Method::list)};
 };
 
 }  // namespace

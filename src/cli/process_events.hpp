@@ -6,8 +6,8 @@
 
 namespace kiseki::cli {
 
-/// What the main thread of a serving process waits for: signals that end it, and what its loops report. Block the signals
-/// before any thread starts: make this first.
+/// What the main thread of a serving process waits for: signals that end it, and what its loops report. Block the
+/// signals before any thread starts: make this first.
 class ProcessEvents {
  public:
   ProcessEvents();  ///< blocks SIGTERM, SIGINT, SIGHUP and ignores SIGPIPE; throws std::system_error

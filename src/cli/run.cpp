@@ -63,12 +63,13 @@ Try<int> run_words(const std::vector<std::string>& words) {
     std::fputs((line.verb ? help_of(*line.verb) : help_of_program()).c_str(), stdout);
     return 0;
   }
-  if (auto count = line.arguments.size(); count < static_cast<std::size_t>(line.verb->least) ||
-                                          count > static_cast<std::size_t>(line.verb->most)) {
+  if (auto count = line.arguments.size();
+      count < static_cast<std::size_t>(line.verb->least) || count > static_cast<std::size_t>(line.verb->most)) {
     return refuse_count(*line.verb, count);
   }
   TRY(ConfigFile file, load_config_file(line));
-  TRY(Settings settings, Settings::resolve(std::move(line), [](const std::string& name) { return std::getenv(name.c_str()); }, file));
+  TRY(Settings settings,
+      Settings::resolve(std::move(line), [](const std::string& name) { return std::getenv(name.c_str()); }, file));
   TRY_CHECK(start_logging(settings));
   warn_of_no_effect(settings);
   return settings.verb().run(settings);

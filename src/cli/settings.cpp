@@ -75,7 +75,8 @@ std::vector<std::string> Settings::without_effect() const {
   std::vector<std::string> out;
   for (const auto& [name, entry] : entries_) {
     bool says_default = entry.flag->type == FlagType::boolean && entry.value == Value(false);
-    if (entry.source != Source::fallback && entry.flag->more.effect == Effect::none_yet && !says_default) out.emplace_back(name);
+    if (entry.source != Source::fallback && entry.flag->more.effect == Effect::none_yet && !says_default)
+      out.emplace_back(name);
   }
   return out;
 }

@@ -34,7 +34,8 @@ class Settings {
   /// As the user spelled the origin: "--bucket", "KISEKI_BUCKET", "FILE: mount.bucket".
   std::string origin(std::string_view name) const;
 
-  // Each asks for a flag of the verb's table by its long name and the type it has there; anything else is a bug (throws).
+  // Each asks for a flag of the verb's table by its long name and the type it has there; anything else is a bug
+  // (throws).
   bool on(std::string_view name) const { return as<bool>(name, false); }
   std::string text(std::string_view name) const { return as<std::string>(name, {}); }
   std::int64_t integer(std::string_view name) const { return as<std::int64_t>(name, 0); }

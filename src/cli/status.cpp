@@ -102,7 +102,8 @@ asio::awaitable<Try<json::value>> whole_status(meta::Client& client, const meta:
   json::array listed;
   for (const auto& [sid, session] : *sessions) listed.push_back(session_json(sid, session));
   CO_TRY(auto stat, co_await volume_stat(client, more));
-  co_return json::value{{"Setting", parsed(format.redacted().to_json())}, {"Sessions", std::move(listed)}, {"Stat", std::move(stat)}};
+  co_return json::value{
+      {"Setting", parsed(format.redacted().to_json())}, {"Sessions", std::move(listed)}, {"Stat", std::move(stat)}};
 }
 
 }  // namespace

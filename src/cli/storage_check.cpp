@@ -32,7 +32,8 @@ std::string random_text(std::size_t length) {
 }
 
 Failure store_failure(const object::ObjectStore& store, std::string_view what, std::error_code why) {
-  return Failure{Exit::failed, fmt::format("the object store {} cannot be used: {}: {}", store.describe(), what, why.message())};
+  return Failure{Exit::failed,
+                 fmt::format("the object store {} cannot be used: {}: {}", store.describe(), what, why.message())};
 }
 
 asio::awaitable<Try<void>> compare(object::ObjectStore& store, std::string key, std::string written) {
@@ -54,11 +55,15 @@ std::string stored_bucket(const std::string& storage, const std::string& bucket)
 
 Try<void> check_data_features(const meta::Format& format) {
   if (!format.encrypt_key.empty()) {
-    return Failure{Exit::failed, fmt::format("volume {} is encrypted, which this version of Kiseki cannot read or write", format.name)};
+    return Failure{
+        Exit::failed,
+        fmt::format("volume {} is encrypted, which this version of Kiseki cannot read or write", format.name)};
   }
   if (!format.compression.empty() && format.compression != "none") {
-    return Failure{Exit::failed, fmt::format("volume {} is compressed with {}; this version of Kiseki reads and writes only "
-                                             "uncompressed volumes (none)", format.name, format.compression)};
+    return Failure{Exit::failed,
+                   fmt::format("volume {} is compressed with {}; this version of Kiseki reads and writes only "
+                               "uncompressed volumes (none)",
+                               format.name, format.compression)};
   }
   return boost::system::in_place_value;
 }
@@ -100,8 +105,11 @@ asio::awaitable<Try<void>> check_is_empty(object::ObjectStore& store) {
     for (const auto& object : page->objects) {
       bool counts = !object.is_prefix && object.size > 0 && !object.key.starts_with("testing");
       if (counts) {
-        co_return Failure{Exit::failed, fmt::format("the object store {} is not empty ({} is there): it may belong to another volume; "
-                                                    "choose another --bucket or name", store.describe(), object.key)};
+        co_return Failure{
+            Exit::failed,
+            fmt::format("the object store {} is not empty ({} is there): it may belong to another volume; "
+                        "choose another --bucket or name",
+                        store.describe(), object.key)};
       }
     }
     more = page->more && !page->objects.empty();

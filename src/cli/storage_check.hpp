@@ -10,7 +10,8 @@
 /// What `format`, `config` and `mount --check-storage` ask of an object store before it is trusted.
 namespace kiseki::cli {
 
-/// The store a volume's format speaks of. Fails for what this version does not offer (other stores, encryption, compression).
+/// The store a volume's format speaks of. Fails for what this version does not offer (other stores, encryption,
+/// compression).
 Try<object::StorePtr> open_volume_store(const meta::Format& format, Runtime& runtime);
 /// Refuses a volume whose blocks this version cannot read or write.
 Try<void> check_data_features(const meta::Format& format);

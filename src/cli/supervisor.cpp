@@ -35,7 +35,7 @@ void pass_on(int signal) {
 }
 
 void install_handlers() {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = pass_on;
   for (int number : {SIGTERM, SIGINT, SIGHUP}) ::sigaction(number, &action, nullptr);
 }
@@ -48,7 +48,9 @@ fuse::UniqueFd duplicate(int fd) { return fuse::UniqueFd(::fcntl(fd, F_DUPFD_CLO
 
 [[noreturn]] void run_worker(const MountPlan& plan, int socket, std::optional<Handover> continued) {
   restore_handlers();
-  auto ready = [socket](int device, const fuse::Settings& settings, SessionId session) { send_ready(socket, device, settings, session); };
+  auto ready = [socket](int device, const fuse::Settings& settings, SessionId session) {
+    send_ready(socket, device, settings, session);
+  };
   int code = 1;
   try {
     auto served = serve_mount(plan, std::move(continued), ready);
@@ -138,7 +140,8 @@ class Supervisor {
 
   int give_up() {
     log::error("mount.given_up", {{"mount_point", plan_.mount_point}});
-    if (auto gone = fuse::unmount(plan_.mount_point, true); !gone) log::error("mount.unmount_failed", {{"why", gone.error()}});
+    if (auto gone = fuse::unmount(plan_.mount_point, true); !gone)
+      log::error("mount.unmount_failed", {{"why", gone.error()}});
     return 1;
   }
 

@@ -10,9 +10,9 @@ namespace kiseki::cli {
 /// Says how a background mount began, once: an empty sentence is success.
 using Report = std::function<void(const std::string& failure)>;
 
-/// Runs the worker in a child, holds the mount's FUSE descriptor, and starts another worker on it when one dies: the mount
-/// survives, files open at that moment do not. Gives up after three deaths in ten seconds and unmounts. Single-threaded;
-/// it never opens the volume itself. Returns the exit code of the process.
+/// Runs the worker in a child, holds the mount's FUSE descriptor, and starts another worker on it when one dies: the
+/// mount survives, files open at that moment do not. Gives up after three deaths in ten seconds and unmounts.
+/// Single-threaded; it never opens the volume itself. Returns the exit code of the process.
 int supervise(const MountPlan& plan, const Report& report);
 
 }  // namespace kiseki::cli

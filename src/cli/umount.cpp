@@ -42,7 +42,8 @@ Try<void> run_program(const std::vector<std::string>& words) {
   ::waitpid(child, &status, 0);
   while (!said.empty() && said.back() == '\n') said.pop_back();
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return boost::system::in_place_value;
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 127) return Failure{Exit::failed, fmt::format("{} is not installed (package fuse3)", words[0])};
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+    return Failure{Exit::failed, fmt::format("{} is not installed (package fuse3)", words[0])};
   return Failure{Exit::failed, said.empty() ? fmt::format("{} failed", words[0]) : said};
 }
 
@@ -69,10 +70,13 @@ std::string real_mount_point(const std::string& path) {
 
 Try<void> unmount(const std::string& mount_point, bool lazy) {
   if (is_root()) {
-    if (::umount2(mount_point.c_str(), (lazy ? MNT_DETACH : 0) | UMOUNT_NOFOLLOW) == 0) return boost::system::in_place_value;
+    if (::umount2(mount_point.c_str(), (lazy ? MNT_DETACH : 0) | UMOUNT_NOFOLLOW) == 0)
+      return boost::system::in_place_value;
     std::error_code why(errno, std::generic_category());
     if (why.value() == EBUSY) {
-      return Failure{Exit::failed, fmt::format("{} is busy: an application uses it; end it, or detach at once with --force", mount_point)};
+      return Failure{
+          Exit::failed,
+          fmt::format("{} is busy: an application uses it; end it, or detach at once with --force", mount_point)};
     }
     return failure(fmt::format("cannot unmount {}", mount_point), why);
   }

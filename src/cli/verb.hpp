@@ -17,11 +17,11 @@ struct Verb {
   std::string_view summary;    ///< one line
   std::string_view about;      ///< a paragraph for its help
   std::string_view examples;
-  int least = 0, most = 0;     ///< number of arguments
+  int least = 0, most = 0;  ///< number of arguments
   Flags (*flags)();
   /// Environment and configuration file give values too (not for `config`: there a flag is a change).
   bool outside_values = true;
-  bool hidden = false;  ///< not in help
+  bool hidden = false;               ///< not in help
   Try<int> (*run)(const Settings&);  ///< exit code
 };
 

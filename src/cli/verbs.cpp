@@ -11,31 +11,45 @@ constexpr Verb kVerbs[] = {
     {.name = "format",
      .arguments = "META-URL NAME",
      .summary = "make a volume",
-     .about = "Makes the volume NAME: its metadata at META-URL (sqlite3://PATH), its data in the object store given by --storage\n"
-              "and --bucket. The store is tested first, and nothing is left behind when something fails. Given again for the same\n"
+     .about = "Makes the volume NAME: its metadata at META-URL (sqlite3://PATH), its data in the object store given by "
+              "--storage\n"
+              "and --bucket. The store is tested first, and nothing is left behind when something fails. Given again "
+              "for the same\n"
               "volume, it changes the settings named by flags. NAME: 3 to 63 of a-z 0-9 and -, not at the ends.",
      .examples = "  kiseki format sqlite3:///srv/v.db myvol --bucket /srv/objects\n"
                  "  kiseki format sqlite3:///srv/v.db myvol --bucket /srv/objects --trash-days 7 --capacity 100G\n"
                  "  kiseki format sqlite3://v.db small --block-size 1M --no-update\n",
-     .least = 2, .most = 2, .flags = format_flags, .run = run_format},
+     .least = 2,
+     .most = 2,
+     .flags = format_flags,
+     .run = run_format},
     {.name = "mount",
      .arguments = "[META-URL] MOUNTPOINT",
      .summary = "mount a volume",
-     .about = "Mounts a volume and serves it, in the foreground until it is unmounted or told to end (SIGTERM, Ctrl-C), or in the\n"
-              "background with -d, which returns when the mount answers. Without META-URL it is the default volume of this user:\n"
+     .about = "Mounts a volume and serves it, in the foreground until it is unmounted or told to end (SIGTERM, "
+              "Ctrl-C), or in the\n"
+              "background with -d, which returns when the mount answers. Without META-URL it is the default volume of "
+              "this user:\n"
               "metadata in ~/.kiseki/default.db, data below ~/.kiseki/data/, made on first use.",
-     .examples = "  kiseki mount ~/k -d\n"
-                 "  kiseki mount sqlite3:///srv/v.db /mnt/v -d --buffer-size 1G\n"
-                 "  kiseki mount sqlite3:///srv/v.db /mnt/v --read-only --enable-xattr\n"
-                 "  sqlite3:///srv/v.db  /mnt/v  kiseki  _netdev,nofail,buffer-size=1G  0 0        (a line of /etc/fstab)\n",
-     .least = 1, .most = 2, .flags = mount_flags, .run = run_mount},
+     .examples =
+         "  kiseki mount ~/k -d\n"
+         "  kiseki mount sqlite3:///srv/v.db /mnt/v -d --buffer-size 1G\n"
+         "  kiseki mount sqlite3:///srv/v.db /mnt/v --read-only --enable-xattr\n"
+         "  sqlite3:///srv/v.db  /mnt/v  kiseki  _netdev,nofail,buffer-size=1G  0 0        (a line of /etc/fstab)\n",
+     .least = 1,
+     .most = 2,
+     .flags = mount_flags,
+     .run = run_mount},
     {.name = "umount",
      .arguments = "MOUNTPOINT",
      .summary = "unmount a volume",
      .about = "Unmounts. The serving process writes out what it still holds and ends by itself.",
      .examples = "  kiseki umount ~/k\n"
                  "  kiseki umount --force /mnt/v\n",
-     .least = 1, .most = 1, .flags = umount_flags, .run = run_umount},
+     .least = 1,
+     .most = 1,
+     .flags = umount_flags,
+     .run = run_umount},
     {.name = "status",
      .arguments = "META-URL",
      .summary = "show a volume's settings, sessions and usage",
@@ -43,7 +57,10 @@ constexpr Verb kVerbs[] = {
      .examples = "  kiseki status sqlite3:///srv/v.db\n"
                  "  kiseki status sqlite3:///srv/v.db --more\n"
                  "  kiseki status sqlite3:///srv/v.db --session 3\n",
-     .least = 1, .most = 1, .flags = status_flags, .run = run_status},
+     .least = 1,
+     .most = 1,
+     .flags = status_flags,
+     .run = run_status},
     {.name = "info",
      .arguments = "PATH|INODE...",
      .summary = "show what a file or directory of a mount is made of",
@@ -51,28 +68,43 @@ constexpr Verb kVerbs[] = {
      .examples = "  kiseki info /mnt/v/dir/file\n"
                  "  kiseki info --recursive --strict /mnt/v/dir\n"
                  "  cd /mnt/v && kiseki info --inode 42\n",
-     .least = 1, .most = 1'000'000, .flags = info_flags, .run = run_info},
+     .least = 1,
+     .most = 1'000'000,
+     .flags = info_flags,
+     .run = run_info},
     {.name = "config",
      .arguments = "META-URL",
      .summary = "show or change a volume's settings",
-     .about = "Without flags prints the settings (secrets removed). With flags changes them, one line each; mounted clients follow at\n"
+     .about = "Without flags prints the settings (secrets removed). With flags changes them, one line each; mounted "
+              "clients follow at\n"
               "their next heartbeat. What could hurt asks first.",
      .examples = "  kiseki config sqlite3:///srv/v.db\n"
                  "  kiseki config sqlite3:///srv/v.db --capacity 100G --trash-days 7\n"
                  "  kiseki config sqlite3:///srv/v.db --bucket /new/place --yes\n",
-     .least = 1, .most = 1, .flags = config_flags, .outside_values = false, .run = run_config},
+     .least = 1,
+     .most = 1,
+     .flags = config_flags,
+     .outside_values = false,
+     .run = run_config},
     {.name = "version",
      .arguments = "",
      .summary = "show the version",
      .about = "Prints the version of this program and that of JuiceFS whose volumes it reads and writes.",
      .examples = "  kiseki version\n",
-     .least = 0, .most = 0, .flags = no_flags, .run = run_version},
+     .least = 0,
+     .most = 0,
+     .flags = no_flags,
+     .run = run_version},
     {.name = "probe",
      .arguments = "",
      .summary = "tell whether this build can run here",
      .about = "Exits 0 when io_uring may be used (or this is the epoll build), else says what to do and exits 1.",
      .examples = "  kiseki probe\n",
-     .least = 0, .most = 0, .flags = no_flags, .hidden = true, .run = run_probe},
+     .least = 0,
+     .most = 0,
+     .flags = no_flags,
+     .hidden = true,
+     .run = run_probe},
 };
 
 }  // namespace

@@ -20,8 +20,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kPatience = 10s;       ///< for applications to let go after SIGTERM
-constexpr auto kSameSignal = 500ms;   ///< a signal repeated sooner was sent to the whole process group
+constexpr auto kPatience = 10s;      ///< for applications to let go after SIGTERM
+constexpr auto kSameSignal = 500ms;  ///< a signal repeated sooner was sent to the whole process group
 
 /// What the loops report to the main thread.
 struct Reports {
@@ -35,8 +35,8 @@ struct Reports {
 };
 
 void set_up_process(const MountPlan& plan) {
-  ::umask(0);                      // objects and directories of a file store are open to every client, as JuiceFS makes them
-  ::mallopt(M_ARENA_MAX, 2);       // an arena per thread is memory nobody uses
+  ::umask(0);                 // objects and directories of a file store are open to every client, as JuiceFS makes them
+  ::mallopt(M_ARENA_MAX, 2);  // an arena per thread is memory nobody uses
   ::mallopt(M_TRIM_THRESHOLD, 1 << 20);
   if (plan.no_huge_pages) ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 }
@@ -63,8 +63,9 @@ class Server {
       return device.error();
     }
     int borrowed = device->get();
-    volume_.serve(std::move(*device), settings, [this] { reports_.ready = true, events_.notify(); },
-                  [this](Result<void> how) { ended(how); });
+    volume_.serve(
+        std::move(*device), settings, [this] { reports_.ready = true, events_.notify(); },
+        [this](Result<void> how) { ended(how); });
     wait_until_ended(borrowed, ready);
     volume_.close();
     return conclude();
@@ -103,8 +104,11 @@ class Server {
 
   void announce(int device, const OnReady& ready) {
     auto kib = static_cast<std::uint32_t>(std::max<std::size_t>(plan_.session.max_readahead, 1u << 20) >> 10);
-    if (auto set = fuse::set_read_ahead(plan_.mount_point, kib); !set) log::debug("mount.read_ahead", {{"why", set.error()}});
-    log::info("mount.ready", {{"volume", volume_.format().name}, {"mount_point", plan_.mount_point}, {"session", volume_.session_id().value}});
+    if (auto set = fuse::set_read_ahead(plan_.mount_point, kib); !set)
+      log::debug("mount.read_ahead", {{"why", set.error()}});
+    log::info("mount.ready", {{"volume", volume_.format().name},
+                              {"mount_point", plan_.mount_point},
+                              {"session", volume_.session_id().value}});
     ready(device, *volume_.settings(), volume_.session_id());
     ::malloc_trim(0);
   }

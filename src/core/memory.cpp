@@ -36,7 +36,7 @@ struct Request : detail::Waiter {
 }  // namespace
 
 struct BufferArena::State {
-  explicit State(const Options& o) : options(o), reserve_bytes(std::min(o.limit_bytes / 4, std::size_t{64} << 20)) {
+  explicit State(const Options& o) : options(o), reserve_bytes(std::min(o.limit_bytes / 2, std::size_t{160} << 20)) {
     for (unsigned c = 0; c < kSizeClasses; ++c) {
       regions[c] = std::make_unique<detail::Region>(class_bytes(c), o.limit_bytes / class_bytes(c));
     }

@@ -89,7 +89,9 @@ Async<void> fill_info(meta::Client& client, InfoRequest request, json::object& o
   out["Paths"] = json::value_from(paths);
   if (attr.is_file()) CO_CHECK(co_await add_contents(client, request, out));
   CO_CHECK(co_await add_locks(client, request.ino, out));
-  out["Tier"] = json::object{{"ID", attr.tier}, {"StorageClass", ""}, {"Tag", ""}};
+  const auto* objects = out["Objects"].if_array();
+  bool stored = objects != nullptr && !objects->empty();
+  out["Tier"] = json::object{{"ID", attr.tier}, {"StorageClass", stored ? "actual()" : ""}, {"Tag", ""}};  // the store has no classes
   co_return Result<void>{};
 }
 

@@ -98,6 +98,7 @@ class FileDataImpl final : public FileData {
   void committed(Ino ino, const std::vector<SliceMeta::Length>& lengths);
   void make_memory();
   asio::awaitable<void> tend();
+  asio::awaitable<void> rest();
 
   BufferArena& arena_;
   FileDataOptions options_;
@@ -265,8 +266,19 @@ Async<ReadReply> FileDataImpl::flush_and_read(Ino ino, std::uint64_t offset, std
 
 /// Freezes what is old or idle, pushes data out when memory runs short, and lets clean files go. Sleeps while nothing is
 /// being written.
+/// Once writers have been silent for a while, the memory kept warm for them goes back to the kernel.
+asio::awaitable<void> FileDataImpl::rest() {
+  constexpr auto kSilence = std::chrono::seconds(5);
+  for (auto since = std::chrono::steady_clock::now(); arena_.reserved_bytes() > 0;) {
+    co_await sleep_for(kTick);
+    if (writers_.size() > 0) co_return;
+    if (std::chrono::steady_clock::now() - since >= kSilence) arena_.trim();
+  }
+}
+
 asio::awaitable<void> FileDataImpl::tend() {
   for (;;) {
+    if (writers_.size() == 0) co_await rest();
     if (writers_.size() == 0) {
       auto ticket = written_.ticket();
       idle_.store(true, std::memory_order_release);

@@ -129,7 +129,9 @@ asio::awaitable<void> FileWriter::upload(std::shared_ptr<FileWriter> self, Slice
     co_return;
   }
   ended.error = {};
-  if (backend_.arena.waiting() == 0) backend_.cache.insert(name, std::move(piece.block));
+  // A long write would push everything else out of the cache, and take fresh memory for each block of it.
+  bool worth_keeping = backend_.cache_full_writes || piece.block->size() < backend_.layout.block_bytes;
+  if (worth_keeping && backend_.arena.waiting() == 0) backend_.cache.insert(name, std::move(piece.block));
 }
 
 /// Under the mutex.
