@@ -125,7 +125,7 @@ FileDataImpl::FileDataImpl(std::shared_ptr<SliceMeta> meta, object::StorePtr sto
       backend_{meta,           store,  options_.layout,
                arena,          cache_, options_.clock,
                here(),         [this](Ino ino, const std::vector<SliceMeta::Length>& lengths) { committed(ino, lengths); },
-               tasks_},
+               tasks_,         options_.cache_full_writes},
       writers_(backend_) {
   tending_.spawn(tend());
 }

@@ -30,6 +30,7 @@ struct WriteBackend {
   std::function<asio::any_io_executor()> here;
   std::function<void(Ino, const std::vector<SliceMeta::Length>&)> committed;  ///< records were appended to these chunks
   TaskGroup& tasks;
+  bool cache_full_writes = false;         ///< keep full blocks in memory after their upload
   std::atomic<std::size_t> uploading{0};  ///< blocks on their way to the store
 };
 
