@@ -120,7 +120,6 @@ Try<void> print_info(const std::string& shown, const std::string& dir, InfoQuery
   static const json::object kEmpty;
   const auto* sums = info.if_contains("Summary") ? info.at("Summary").if_object() : nullptr;
   const auto& summary = sums ? *sums : kEmpty;
-  const auto* objects = list(info, "Objects");
   fmt::print("{} :\n  inode: {}\n  files: {}\n   dirs: {}\n length: {}\n   size: {}\n", shown, number(info, "Ino"),
              number(summary, "Files"), number(summary, "Dirs"), size_text(number(summary, "Length")),
              size_text(number(summary, "Size")));
