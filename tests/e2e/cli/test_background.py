@@ -64,7 +64,9 @@ class DefaultVolumeTest(unittest.TestCase):
             volume.run("mount", target, "-d", "--log", volume.root + "/log", env=home)
             self.assertTrue(os.path.ismount(target))
             path = os.path.join(target, "f")
-            self.assertEqual(text, open(path).read() if os.path.exists(path) else "")
+            if text:
+                with open(path) as file:
+                    self.assertEqual(text, file.read())
             with open(path, "w") as file:
                 file.write("one")
             volume.run("umount", target)

@@ -1,7 +1,7 @@
 // Words of the command line, of mount(8) and of fstab.
-#include <gtest/gtest.h>
-
 #include "cli/command_line.hpp"
+
+#include <gtest/gtest.h>
 
 namespace kiseki::cli {
 namespace {
@@ -34,7 +34,8 @@ TEST(CommandLine, BooleansTakeAValueOnlyAfterTheEqualsSign) {
 }
 
 TEST(CommandLine, EveryMentionIsKeptInOrder) {
-  EXPECT_EQ(parsed({"format", "--trash-days", "1", "u", "n", "--trash-days=2"}), "format u,n, trash-days=1,trash-days=2,");
+  EXPECT_EQ(parsed({"format", "--trash-days", "1", "u", "n", "--trash-days=2"}),
+            "format u,n, trash-days=1,trash-days=2,");
 }
 
 TEST(CommandLine, GlobalFlagsGoWithEveryVerb) {
@@ -48,8 +49,10 @@ TEST(CommandLine, MistakesAreNamed) {
   EXPECT_EQ(parsed({"mount", "--nope", "/mnt"}), "1: unknown option --nope of mount; see kiseki mount --help");
   EXPECT_EQ(parsed({"mount", "-"}), "1: unknown option - of mount; see kiseki mount --help");
   EXPECT_EQ(parsed({"mount", "--"}), "1: unknown option -- of mount; see kiseki mount --help");
-  EXPECT_EQ(parsed({"status", "-ms", "1"}), "1: unknown option -ms of status; see kiseki status --help") << "no bundling";
-  EXPECT_EQ(parsed({"mount", "--buffer", "1G"}), "1: unknown option --buffer of mount; see kiseki mount --help") << "no abbreviation";
+  EXPECT_EQ(parsed({"status", "-ms", "1"}), "1: unknown option -ms of status; see kiseki status --help")
+      << "no bundling";
+  EXPECT_EQ(parsed({"mount", "--buffer", "1G"}), "1: unknown option --buffer of mount; see kiseki mount --help")
+      << "no abbreviation";
   EXPECT_EQ(parsed({"mount", "/mnt", "--buffer-size"}).rfind("1: --buffer-size: a value is missing", 0), 0u);
 }
 
@@ -70,7 +73,8 @@ TEST(MountOptions, FstabMayNameAnyFlag) {
   EXPECT_EQ(options("rw,_netdev,nofail,allow_other,cache-size=200G,enable-xattr,no-bgjob"),
             "cache-size=200G,enable-xattr=true,no-bgjob=true, allow_other");
   EXPECT_EQ(options("attrcacheto=2,entrycacheto=3,direntrycacheto=4"), "attr-cache=2,entry-cache=3,dir-entry-cache=4,");
-  EXPECT_EQ(options("ro,debug,noatime,x-systemd.automount,fsname=abc,max_read=131072"), "verbose=true,+noatime ro debug");
+  EXPECT_EQ(options("ro,debug,noatime,x-systemd.automount,fsname=abc,max_read=131072"),
+            "verbose=true,+noatime ro debug");
   EXPECT_EQ(options(""), "");
 }
 

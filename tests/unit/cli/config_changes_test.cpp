@@ -1,7 +1,7 @@
 // What `config` makes of a volume's settings, and how it says so.
-#include <gtest/gtest.h>
-
 #include "cli/config_changes.hpp"
+
+#include <gtest/gtest.h>
 
 namespace kiseki::cli {
 namespace {
@@ -19,7 +19,8 @@ Try<ConfigChanges> changes(std::vector<std::string> flags, const meta::Format& n
   std::vector<std::string> words{"config", "sqlite3://v.db"};
   words.insert(words.end(), flags.begin(), flags.end());
   auto line = parse_command_line(words);
-  auto settings = Settings::resolve(std::move(*line), [](const std::string&) { return static_cast<const char*>(nullptr); }, {});
+  auto settings =
+      Settings::resolve(std::move(*line), [](const std::string&) { return static_cast<const char*>(nullptr); }, {});
   if (!settings) return settings.error();
   return config_changes(*settings, now);
 }
@@ -65,9 +66,14 @@ TEST(ConfigChanges, FeaturesRaiseTheOldestClientAllowed) {
 TEST(ConfigChanges, OneWayDoorsStayShut) {
   auto with_acl = volume();
   with_acl.enable_acl = true;
-  EXPECT_EQ(changes({"--enable-acl=false"}, with_acl).error().sentence, "--enable-acl: ACLs cannot be switched off again");
-  EXPECT_EQ(changes({"--min-client-version", "1.0.0"}).error().sentence, "--min-client-version: may only rise; it is 1.1.0-A");
-  EXPECT_EQ(changes({"--min-client-version", "soon"}).error().sentence.rfind("--min-client-version: \"soon\" is not a version", 0), 0u);
+  EXPECT_EQ(changes({"--enable-acl=false"}, with_acl).error().sentence,
+            "--enable-acl: ACLs cannot be switched off again");
+  EXPECT_EQ(changes({"--min-client-version", "1.0.0"}).error().sentence,
+            "--min-client-version: may only rise; it is 1.1.0-A");
+  EXPECT_EQ(changes({"--min-client-version", "soon"})
+                .error()
+                .sentence.rfind("--min-client-version: \"soon\" is not a version", 0),
+            0u);
   EXPECT_EQ(changes({"--tier", "2"}).error().sentence, "--tier: say what of it changes, with --storage-class or --tag");
 }
 

@@ -56,12 +56,14 @@ const Flag* find(Flags flags, const std::string& word) {
 }
 
 // Defaults of ours that differ on purpose: our own log file; 1 MiB requests, which the kernel serves faster.
-const std::map<std::string, std::string> kOtherDefaults = {{"mount --log", "/var/log/kiseki.log"}, {"mount --max-fuse-io", "1M"}};
+const std::map<std::string, std::string> kOtherDefaults = {{"mount --log", "/var/log/kiseki.log"},
+                                                           {"mount --max-fuse-io", "1M"}};
 
 FlagType type_named(const std::string& name) {
   static const std::map<std::string, FlagType> types = {
-      {"bool", FlagType::boolean}, {"string", FlagType::text},       {"int", FlagType::integer},    {"uint", FlagType::count},
-      {"size", FlagType::size},    {"duration", FlagType::duration}, {"rate(Mbps)", FlagType::rate}, {"float", FlagType::ratio}};
+      {"bool", FlagType::boolean},    {"string", FlagType::text}, {"int", FlagType::integer},
+      {"uint", FlagType::count},      {"size", FlagType::size},   {"duration", FlagType::duration},
+      {"rate(Mbps)", FlagType::rate}, {"float", FlagType::ratio}};
   return types.at(name);
 }
 
@@ -93,7 +95,8 @@ TEST(FlagTable, DefaultsAreValidAndNamesAreUnique) {
     for (Flags flags : {global_flags(), verb.flags()}) {
       for (const Flag& flag : flags) {
         EXPECT_FALSE(flag.help.empty()) << flag.name;
-        EXPECT_TRUE(seen.insert(flag.name).second || flags.data() == global_flags().data()) << verb.name << " --" << flag.name;
+        EXPECT_TRUE(seen.insert(flag.name).second || flags.data() == global_flags().data())
+            << verb.name << " --" << flag.name;
         for (auto alias : aliases_of(flag)) EXPECT_TRUE(seen.insert(alias).second) << verb.name << " -" << alias;
         if (flag.fallback.empty()) continue;
         EXPECT_TRUE(parse_value(flag, flag.name, flag.fallback)) << flag.name;
@@ -125,7 +128,8 @@ TEST(FlagTable, TheSampleConfigurationIsValidAndComplete) {
     if (!verb.outside_values) continue;
     for (const Flag& flag : verb.flags()) {
       if (flag.more.hidden && flag.name == "foreground") continue;
-      EXPECT_TRUE(keys.contains(std::string(verb.name) + "." + std::string(flag.name))) << verb.name << "." << flag.name << " is not explained";
+      EXPECT_TRUE(keys.contains(std::string(verb.name) + "." + std::string(flag.name)))
+          << verb.name << "." << flag.name << " is not explained";
     }
   }
 }

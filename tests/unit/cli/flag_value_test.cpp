@@ -58,7 +58,9 @@ TEST(FlagValue, RatesSharesOctalsAndBools) {
 }
 
 TEST(FlagValue, RefusalsNameTheOriginTheValueAndWhatIsAllowed) {
-  EXPECT_EQ(refusal(mount_flag("buffer-size"), "12Q").rfind("--x: \"12Q\" is not valid; allowed: a number with an optional unit", 0), 0u);
+  EXPECT_EQ(refusal(mount_flag("buffer-size"), "12Q")
+                .rfind("--x: \"12Q\" is not valid; allowed: a number with an optional unit", 0),
+            0u);
   EXPECT_NE(refusal(mount_flag("heartbeat"), "soon").find("1h30m"), std::string::npos);
   EXPECT_EQ(refusal(mount_flag("atime-mode"), "sometimes"),
             "--x: \"sometimes\" is not valid; allowed: noatime, relatime, strictatime");

@@ -1,25 +1,30 @@
 // Flag > environment > configuration file > default, and what is said about mistakes in each.
-#include <gtest/gtest.h>
-
 #include "cli/settings.hpp"
+
+#include <gtest/gtest.h>
 
 namespace kiseki::cli {
 namespace {
 
 using Environment = std::map<std::string, std::string>;
 
-Try<Settings> resolve(const std::vector<std::string>& words, const Environment& environment = {}, std::string_view toml = "") {
+Try<Settings> resolve(const std::vector<std::string>& words, const Environment& environment = {},
+                      std::string_view toml = "") {
   auto line = parse_command_line(words);
   if (!line) return line.error();
   auto file = ConfigFile::parse(toml, "kiseki.toml");
   if (!file) return file.error();
-  return Settings::resolve(std::move(*line), [&](const std::string& name) {
-    auto at = environment.find(name);
-    return at == environment.end() ? nullptr : at->second.c_str();
-  }, *file);
+  return Settings::resolve(
+      std::move(*line),
+      [&](const std::string& name) {
+        auto at = environment.find(name);
+        return at == environment.end() ? nullptr : at->second.c_str();
+      },
+      *file);
 }
 
-std::string refusal(const std::vector<std::string>& words, const Environment& environment = {}, std::string_view toml = "") {
+std::string refusal(const std::vector<std::string>& words, const Environment& environment = {},
+                    std::string_view toml = "") {
   auto settings = resolve(words, environment, toml);
   return settings ? "accepted" : settings.error().sentence;
 }
@@ -44,19 +49,23 @@ TEST(Settings, MountOptionsAreTheCommandLineToo) {
 
 TEST(Settings, JuiceFsNamesOfTheEnvironmentWork) {
   EXPECT_EQ(resolve({"format", "u", "n"}, {{"ACCESS_KEY", "me"}})->text("access-key"), "me");
-  EXPECT_EQ(resolve({"format", "u", "n"}, {{"ACCESS_KEY", "me"}, {"KISEKI_ACCESS_KEY", "you"}})->text("access-key"), "you");
+  EXPECT_EQ(resolve({"format", "u", "n"}, {{"ACCESS_KEY", "me"}, {"KISEKI_ACCESS_KEY", "you"}})->text("access-key"),
+            "you");
   EXPECT_FALSE(resolve({"format", "u", "n"}, {{"ACCESS_KEY", ""}})->given("access-key"));
 }
 
 TEST(Settings, ConfigTakesFlagsOnlyForWhatItChanges) {
-  auto settings = resolve({"config", "u"}, {{"KISEKI_TRASH_DAYS", "3"}, {"KISEKI_ACCESS_KEY", "x"}}, "log-format = \"json\"\n");
+  auto settings =
+      resolve({"config", "u"}, {{"KISEKI_TRASH_DAYS", "3"}, {"KISEKI_ACCESS_KEY", "x"}}, "log-format = \"json\"\n");
   EXPECT_FALSE(settings->given("trash-days"));
   EXPECT_FALSE(settings->given("access-key"));
   EXPECT_EQ(settings->text("log-format"), "json");
 }
 
 TEST(Settings, FilesMayHoldAnyTomlType) {
-  auto settings = resolve({"mount", "/m"}, {}, "quiet = true\n[mount]\nread-only = true\nmax-uploads = 7\nfree-space-ratio = 0.2\numask = \"022\"\n");
+  auto settings =
+      resolve({"mount", "/m"}, {},
+              "quiet = true\n[mount]\nread-only = true\nmax-uploads = 7\nfree-space-ratio = 0.2\numask = \"022\"\n");
   ASSERT_TRUE(settings) << settings.error().sentence;
   EXPECT_TRUE(settings->on("quiet"));
   EXPECT_TRUE(settings->on("read-only"));
@@ -66,15 +75,22 @@ TEST(Settings, FilesMayHoldAnyTomlType) {
 }
 
 TEST(Settings, MistakesNameTheirPlaceAndWhatIsAllowed) {
-  EXPECT_EQ(refusal({"mount", "/m", "--atime-mode", "x"}), "--atime-mode: \"x\" is not valid; allowed: noatime, relatime, strictatime");
-  EXPECT_EQ(refusal({"mount", "/m"}, {{"KISEKI_ATIME_MODE", "x"}}), "KISEKI_ATIME_MODE: \"x\" is not valid; allowed: noatime, relatime, strictatime");
+  EXPECT_EQ(refusal({"mount", "/m", "--atime-mode", "x"}),
+            "--atime-mode: \"x\" is not valid; allowed: noatime, relatime, strictatime");
+  EXPECT_EQ(refusal({"mount", "/m"}, {{"KISEKI_ATIME_MODE", "x"}}),
+            "KISEKI_ATIME_MODE: \"x\" is not valid; allowed: noatime, relatime, strictatime");
   EXPECT_EQ(refusal({"mount", "/m"}, {}, "[mount]\natime-mode = \"x\"\n"),
             "kiseki.toml: mount.atime-mode: \"x\" is not valid; allowed: noatime, relatime, strictatime");
-  EXPECT_EQ(refusal({"mount", "/m"}, {}, "[format]\nshards = 999\n"), "kiseki.toml: format.shards: 999 is out of range; allowed: from 0 to 256")
+  EXPECT_EQ(refusal({"mount", "/m"}, {}, "[format]\nshards = 999\n"),
+            "kiseki.toml: format.shards: 999 is out of range; allowed: from 0 to 256")
       << "other verbs' tables are checked too";
-  EXPECT_EQ(refusal({"mount", "/m"}, {}, "[mount]\nbufer-size = 1\n").rfind("kiseki.toml: mount.bufer-size: unknown key; allowed here: ", 0), 0u);
-  EXPECT_EQ(refusal({"mount", "/m"}, {}, "[gc]\n"), "kiseki.toml: [gc]: unknown table; allowed: format, mount, umount, status, info");
-  EXPECT_EQ(refusal({"mount", "/m"}, {}, "[mount]\no = [1]\n"), "kiseki.toml: mount.o: a list or table cannot stand here; allowed: text");
+  EXPECT_EQ(refusal({"mount", "/m"}, {}, "[mount]\nbufer-size = 1\n")
+                .rfind("kiseki.toml: mount.bufer-size: unknown key; allowed here: ", 0),
+            0u);
+  EXPECT_EQ(refusal({"mount", "/m"}, {}, "[gc]\n"),
+            "kiseki.toml: [gc]: unknown table; allowed: format, mount, umount, status, info");
+  EXPECT_EQ(refusal({"mount", "/m"}, {}, "[mount]\no = [1]\n"),
+            "kiseki.toml: mount.o: a list or table cannot stand here; allowed: text");
   EXPECT_EQ(refusal({"mount", "/m"}, {}, "x = = 1\n").rfind("kiseki.toml: line 1: ", 0), 0u);
 }
 

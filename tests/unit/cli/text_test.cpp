@@ -18,7 +18,8 @@ TEST(TextTable, HasJuiceFsShape) {
             "+------------+--------------------+------+\n"
             "|          0 | v/chunks/0/0/1_0_5 |    5 |\n"
             "+------------+--------------------+------+\n");
-  EXPECT_EQ(text_table({{"ab"}, {"12345"}}), "+-------+\n|   ab  |\n+-------+\n| 12345 |\n+-------+\n") << "the odd blank stands left";
+  EXPECT_EQ(text_table({{"ab"}, {"12345"}}), "+-------+\n|   ab  |\n+-------+\n| 12345 |\n+-------+\n")
+      << "the odd blank stands left";
 }
 
 TEST(SizeText, TellsTheExactBytesToo) {
@@ -29,11 +30,13 @@ TEST(SizeText, TellsTheExactBytesToo) {
 
 TEST(PrettyJson, KeepsTheOrder) {
   EXPECT_EQ(pretty_json(boost::json::parse(R"({"b":1,"a":[true,{"c":"x\"y"}],"e":{},"f":[]})")),
-            "{\n  \"b\": 1,\n  \"a\": [\n    true,\n    {\n      \"c\": \"x\\\"y\"\n    }\n  ],\n  \"e\": {},\n  \"f\": []\n}\n");
+            "{\n  \"b\": 1,\n  \"a\": [\n    true,\n    {\n      \"c\": \"x\\\"y\"\n    }\n  ],\n  \"e\": {},\n  "
+            "\"f\": []\n}\n");
 }
 
 TEST(MountTable, ReadsMountinfo) {
-  auto mount = parse_mountinfo_line(R"(36 35 0:57 / /mnt/with\040blank rw,noatime shared:1 - fuse.kiseki Kiseki:vol rw,user_id=0)");
+  auto mount = parse_mountinfo_line(
+      R"(36 35 0:57 / /mnt/with\040blank rw,noatime shared:1 - fuse.kiseki Kiseki:vol rw,user_id=0)");
   ASSERT_TRUE(mount);
   EXPECT_EQ(mount->path, "/mnt/with blank");
   EXPECT_EQ(mount->type, "fuse.kiseki");

@@ -1,10 +1,10 @@
 // The descriptor and what was agreed with the kernel travel from worker to supervisor.
-#include <gtest/gtest.h>
+#include "cli/worker_link.hpp"
+
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "cli/worker_link.hpp"
 
 namespace kiseki::cli {
 namespace {
@@ -21,7 +21,8 @@ TEST(WorkerLink, ReadyCarriesTheDescriptor) {
   Link link;
   int pipe[2];
   ASSERT_EQ(::pipe(pipe), 0);
-  ASSERT_TRUE(send_ready(link.ends[0], pipe[1], {.minor = 45, .max_write = 1u << 20, .flags = 0x123456789abcull}, SessionId{7}));
+  ASSERT_TRUE(send_ready(link.ends[0], pipe[1], {.minor = 45, .max_write = 1u << 20, .flags = 0x123456789abcull},
+                         SessionId{7}));
   auto message = receive(link.ends[1]);
   ASSERT_TRUE(message && message->ready);
   EXPECT_EQ(message->ready->settings.minor, 45u);
