@@ -262,6 +262,9 @@ class RecordCache::Applier {
     locked(w.ino, [&](Shard& s) {
       cache_.store(s, s.attrs, w.ino, w.attr);
       if (fresh_directory) cache_.store(s, s.complete, w.ino, true);
+      // Whole attributes are put for new inodes only: nothing was written to this file yet.
+      static const auto kNothing = std::make_shared<const Slices>();
+      if (w.attr.is_file() && w.attr.length == 0) cache_.store(s, s.chunks, ChunkId{w.ino, ChunkIndex{0}}, kNothing);
     });
   }
   void apply(const PatchAttr& w) {

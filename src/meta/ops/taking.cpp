@@ -73,6 +73,16 @@ Result<void> erase_inode(Txn& txn, Ino ino, const Attr& attr) {
   return count_for_owner(txn, attr.uid, attr.gid, -space, -1);
 }
 
+/// A file of length 0 whose first chunk has no record was never written to: a truncation leaves a record there. So there
+/// is no data to delete.
+bool never_written(Txn& txn, Ino ino, const Attr& attr) {
+  if (!attr.is_file() || attr.length != 0) return false;
+  auto slices = txn.client().cached_slices(ino, ChunkIndex{0});
+  if (!slices || !slices->empty()) return false;
+  txn.check_attr(ino, kMtime);  // a write and a truncation meanwhile would show here
+  return true;
+}
+
 Result<void> last_link(Txn& txn, const Taking& t, Taken& taken) {
   auto& client = txn.client();
   auto attr = *txn.attr(t.ino);
@@ -85,7 +95,7 @@ Result<void> last_link(Txn& txn, const Taking& t, Taken& taken) {
   }
   TRY_CHECK(erase_inode(txn, t.ino, attr));
   taken.removed.attr.nlink = 0;
-  if (attr.is_file()) {
+  if (attr.is_file() && !never_written(txn, t.ino, attr)) {
     txn.write(PutDeletedFile{t.ino, attr.length, t.now.sec});
     taken.removed.data_released = taken.file_released = true;
   }

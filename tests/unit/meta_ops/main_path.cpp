@@ -22,7 +22,7 @@ TEST(MetaOps, MakesFindsAndRemovesFiles) {
     EXPECT_EQ(error_of(full), ENOTEMPTY);
     auto gone = co_await unlink(*v.client, v.root, *dir, "f");
     CO_ASSERT_OK(gone);
-    EXPECT_TRUE(gone->data_released);
+    EXPECT_FALSE(gone->data_released) << "nothing was ever written to it";
     auto empty = co_await rmdir(*v.client, v.root, kRootIno, "d");
     CO_ASSERT_OK(empty);
     EXPECT_EQ(co_await v.counter(Counter::used_space), 0);
@@ -48,6 +48,20 @@ TEST(MetaOps, ANewDirectoryIsKnownCompletely) {
     v.client->cache().everything_may_have_changed();
     EXPECT_FALSE(v.client->cached_lookup(*dir, "nothing"));
     EXPECT_FALSE(v.client->cached_lookup(*dir, "f"));
+  });
+}
+
+TEST(MetaOps, AnEmptyFileThatWasWrittenOnceStillHasDataToRelease) {
+  Volume v;
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    auto file = co_await v.file(kRootIno, "f");
+    CO_ASSERT_OK(file);
+    CO_ASSERT_OK(co_await v.write(*file, kChunkBytes * 3, 10'000));
+    CO_ASSERT_OK(co_await truncate(*v.client, v.root, *file, 0, false));
+    auto gone = co_await unlink(*v.client, v.root, kRootIno, "f");
+    CO_ASSERT_OK(gone);
+    EXPECT_TRUE(gone->data_released);
   });
 }
 
