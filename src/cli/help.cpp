@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <kiseki/version.hpp>
 #include <vector>
 
 #include "cli/verb.hpp"
@@ -88,6 +89,6 @@ std::string help_of_program() {
   return out += kReadMore;
 }
 
-std::string version_line() { return fmt::format("kiseki version {} (volumes of JuiceFS {})", kVersion, "1.4.1"); }
+std::string version_line() { return fmt::format("kiseki version {} (volumes of JuiceFS {})", kVersion, kJuicefsVersion); }
 
 }  // namespace kiseki::cli
