@@ -324,8 +324,8 @@ TEST(Volume, InfoNamesTheObjectsBehindAFile) {
     auto slices = co_await meta::read_slices(*m.client, ino, ChunkIndex{0});
     CO_ASSERT_OK(slices);
     auto id = std::to_string(slices->at(0).id.value);
-    EXPECT_EQ(objects[0].at("Key"), "test/chunks/0/0/" + id + "_0_4194304");
-    EXPECT_EQ(objects[1].at("Key"), "test/chunks/0/0/" + id + "_1_805696");
+    EXPECT_EQ(objects[0].at("Key").as_string(), "test/chunks/0/0/" + id + "_0_4194304");
+    EXPECT_EQ(objects[1].at("Key").as_string(), "test/chunks/0/0/" + id + "_1_805696");
     EXPECT_EQ(objects[1].at("Len"), 805696);
     EXPECT_EQ(info.at("Summary").at("Length"), 5'000'000);
   });
