@@ -33,6 +33,19 @@ TEST(FileData, AFileReadsBackAndWritesAreAnsweredAtOnce) {
     CO_ASSERT_OK(again);
     EXPECT_TRUE(std::equal(again->begin(), again->end(), bytes.begin() + 1'000'001));
     EXPECT_GE(rig.ready_reads, 1);
+    EXPECT_EQ(rig.store->requests(object::Method::get), 4u) << "full blocks leave memory with their upload, the short one stays";
+  });
+}
+
+TEST(FileData, FullBlocksStayInMemoryAfterTheirUploadWhenAsked) {
+  Rig rig;
+  rig.options.cache_full_writes = true;
+  fake::with(rig, [&]() -> asio::awaitable<void> {
+    auto bytes = pattern(3'000'000, 1);
+    CO_ASSERT_OK(co_await rig.write(kFile, 0, bytes));
+    CO_ASSERT_OK(co_await rig.flush(kFile));
+    auto back = co_await rig.read(kFile, 0, 3'000'000, bytes.size());
+    CO_EXPECT_BYTES(back, bytes);
     EXPECT_EQ(rig.store->requests(object::Method::get), 0u) << "what was just written is in memory";
   });
 }
