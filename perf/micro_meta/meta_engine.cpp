@@ -1,5 +1,5 @@
-// Creates and lookups on a metadata engine directly, without FUSE or caches: operations per second at 1 and 64 concurrent
-// coroutines on one loop. Usage: perf_meta_engine [SECONDS] [DIRECTORY]
+// Creates and lookups on a metadata engine directly, without FUSE or caches: operations per second at 1 and 64
+// concurrent coroutines on one loop. Usage: perf_meta_engine [SECONDS] [DIRECTORY]
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -43,8 +43,12 @@ Commit create(Ino ino, std::string name) {
   EntryKey key{kRootIno, std::move(name)};
   Commit c;
   c.checks = {AttrUnchanged{kRootIno, root_attr(), kDirIdentity}, Unchanged{key, {}}};
-  c.writes = {PutEntry{key, {ino, FileType::file}}, PutAttr{ino, file_attr()}, PatchAttr{kRootIno, kMtime | kCtime, root_attr(), 0, false},
-              AddCounter{Counter::used_space, 4096}, AddCounter{Counter::total_inodes, 1}, AddDirStat{kRootIno, {0, 4096, 1}}};
+  c.writes = {PutEntry{key, {ino, FileType::file}},
+              PutAttr{ino, file_attr()},
+              PatchAttr{kRootIno, kMtime | kCtime, root_attr(), 0, false},
+              AddCounter{Counter::used_space, 4096},
+              AddCounter{Counter::total_inodes, 1},
+              AddDirStat{kRootIno, {0, 4096, 1}}};
   return c;
 }
 
@@ -74,8 +78,9 @@ void measure(const char* what, int concurrent, double seconds, Load& load, F loo
   for (int i = 0; i < concurrent; ++i) asio::co_spawn(io, loop(load), asio::detached);  // io.run() awaits them all
   io.run();
   auto took = std::chrono::duration<double>(Clock::now() - begin).count();
-  std::printf("%-8s %3d concurrent  %10.0f /s  %7.2f us each  %llu failed\n", what, concurrent, static_cast<double>(load.done) / took,
-              took * 1e6 / static_cast<double>(load.done), static_cast<unsigned long long>(load.failed));
+  std::printf("%-8s %3d concurrent  %10.0f /s  %7.2f us each  %llu failed\n", what, concurrent,
+              static_cast<double>(load.done) / took, took * 1e6 / static_cast<double>(load.done),
+              static_cast<unsigned long long>(load.failed));
 }
 
 asio::awaitable<void> make_root(MetaEngine& engine) {
@@ -99,9 +104,11 @@ int run(double seconds, const std::string& dir) {
     io.run();
     ::usleep(10000);  // the pool thread leaves asio::post
   }
-  for (int concurrent : {1, 64, 256}) measure("create", concurrent, seconds, load, [](Load& l) { return create_loop(l); });
+  for (int concurrent : {1, 64, 256})
+    measure("create", concurrent, seconds, load, [](Load& l) { return create_loop(l); });
   auto files = load.next;
-  for (int concurrent : {1, 64}) measure("lookup", concurrent, seconds, load, [files](Load& l) { return lookup_loop(l, files); });
+  for (int concurrent : {1, 64})
+    measure("lookup", concurrent, seconds, load, [files](Load& l) { return lookup_loop(l, files); });
   (*engine).reset();
   for (auto* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(path + suffix);
   return 0;
@@ -112,5 +119,6 @@ int run(double seconds, const std::string& dir) {
 
 int main(int argc, char** argv) {
   double seconds = argc > 1 ? std::atof(argv[1]) : 3;
-  return kiseki::meta::run(seconds > 0 ? seconds : 3, argc > 2 ? argv[2] : std::filesystem::temp_directory_path().string());
+  return kiseki::meta::run(seconds > 0 ? seconds : 3,
+                           argc > 2 ? argv[2] : std::filesystem::temp_directory_path().string());
 }

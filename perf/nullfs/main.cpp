@@ -1,5 +1,5 @@
-// A null file system served by our own fuse layer: nullfs MOUNTPOINT [--attr-timeout=SECONDS ...]. Runs in the foreground
-// until it is unmounted or gets SIGTERM or SIGINT.
+// A null file system served by our own fuse layer: nullfs MOUNTPOINT [--attr-timeout=SECONDS ...]. Runs in the
+// foreground until it is unmounted or gets SIGTERM or SIGINT.
 #include <signal.h>
 
 #include <cstdio>
@@ -16,15 +16,18 @@
 namespace {
 
 constexpr const char* kUsage =
-    "usage: nullfs MOUNTPOINT [--attr-timeout=S] [--entry-timeout=S] [--max-write=BYTES] [--direct-io=1] [--keep-cache=1]\n"
+    "usage: nullfs MOUNTPOINT [--attr-timeout=S] [--entry-timeout=S] [--max-write=BYTES] [--direct-io=1] "
+    "[--keep-cache=1]\n"
     "  [--no-flush=1] [--parallel-writes=1] [--later=1] [--loops=N] [--pin=0] [--writeback-cache=1]\n"
     "  (attr=S and entry=S are short for the timeouts)\n";
 
 std::map<std::string, std::string> parse(int argc, char** argv) {
-  std::map<std::string, std::string> out{{"attr-timeout", "0"}, {"entry-timeout", "3600"}, {"max-write", "1048576"},
-                                         {"direct-io", "0"},    {"keep-cache", "0"},       {"no-flush", "0"},
-                                         {"parallel-writes", "0"}, {"later", "0"},         {"loops", "0"},
-                                         {"pin", "1"},          {"writeback-cache", "0"}};
+  std::map<std::string, std::string> out{{"attr-timeout", "0"},    {"entry-timeout", "3600"},
+                                         {"max-write", "1048576"}, {"direct-io", "0"},
+                                         {"keep-cache", "0"},      {"no-flush", "0"},
+                                         {"parallel-writes", "0"}, {"later", "0"},
+                                         {"loops", "0"},           {"pin", "1"},
+                                         {"writeback-cache", "0"}};
   for (int i = 2; i < argc; ++i) {
     std::string word = argv[i];
     auto equals = word.find('=');
@@ -43,7 +46,8 @@ std::map<std::string, std::string> parse(int argc, char** argv) {
 void unmount_on_signal(const sigset_t& signals, const std::string& mountpoint) {
   int signal = 0;
   while (::sigwait(&signals, &signal) == 0 && signal != SIGUSR1) {
-    if (auto gone = kiseki::fuse::unmount(mountpoint, true); !gone) std::fprintf(stderr, "%s\n", gone.error().message().c_str());
+    if (auto gone = kiseki::fuse::unmount(mountpoint, true); !gone)
+      std::fprintf(stderr, "%s\n", gone.error().message().c_str());
   }
 }
 
@@ -75,11 +79,12 @@ int main(int argc, char** argv) {
   mount_options.max_read = session_options.max_write;
 
   Runtime runtime({.loops = static_cast<unsigned>(number("loops")), .pin = on("pin")});
-  NullFilesystem fs({seconds("attr-timeout"), seconds("entry-timeout"), on("direct-io"), on("keep-cache"), on("no-flush"),
-                     on("parallel-writes"), on("later")});
+  NullFilesystem fs({seconds("attr-timeout"), seconds("entry-timeout"), on("direct-io"), on("keep-cache"),
+                     on("no-flush"), on("parallel-writes"), on("later")});
   fuse::Session session(runtime, fs, session_options);
   auto outcome = fuse::mount(argv[1], mount_options);
-  if (auto* error = std::get_if<fuse::MountError>(&outcome)) return std::fprintf(stderr, "%s\n", error->sentence.c_str()), 1;
+  if (auto* error = std::get_if<fuse::MountError>(&outcome))
+    return std::fprintf(stderr, "%s\n", error->sentence.c_str()), 1;
   auto& mounted = std::get<fuse::Mounted>(outcome);
 
   runtime.start();

@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
-/// What every null server here serves: `big0..9` of 64 GiB, `s*` of 4 KiB, a directory `dir10k` with `e00000..e09999`, and
-/// whatever is created, empty. Inode numbers say which is which.
+/// What every null server here serves: `big0..9` of 64 GiB, `s*` of 4 KiB, a directory `dir10k` with `e00000..e09999`,
+/// and whatever is created, empty. Inode numbers say which is which.
 namespace nullfiles {
 
 inline constexpr std::uint64_t kRoot = 1, kListed = 5, kBig = 10, kSmall = 100'000, kEntries = 200'000;

@@ -119,7 +119,8 @@ Answer<vfs::ReadReply> NullFilesystem::read(Caller, Ino, Handle, u64, u32 size, 
   return now(std::move(reply));
 }
 
-Answer<std::uint32_t> NullFilesystem::write(Caller, Ino, Handle, u64, std::span<const std::byte> data, u32, bool, bool) {
+Answer<std::uint32_t> NullFilesystem::write(Caller, Ino, Handle, u64, std::span<const std::byte> data, u32, bool,
+                                            bool) {
   auto written = static_cast<u32>(data.size());
   if (options_.later) return as_coroutine(written);
   return now(written);
@@ -133,7 +134,8 @@ Answer<void> NullFilesystem::readdir(Caller, Ino ino, Handle, u64 cookie, bool p
     Ino each{nullfiles::kEntries + i};
     Entry full;
     if (plus) full = entry(each);
-    vfs::DirEntry one{each, {name.data(), static_cast<std::size_t>(length)}, meta::FileType::file, i + 1, plus ? &full : nullptr};
+    vfs::DirEntry one{
+        each, {name.data(), static_cast<std::size_t>(length)}, meta::FileType::file, i + 1, plus ? &full : nullptr};
     if (!sink(one)) break;
   }
   return fine();

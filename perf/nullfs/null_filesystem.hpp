@@ -78,6 +78,6 @@ class NullFilesystem final : public kiseki::vfs::Filesystem {
   Options options_;
   std::byte* zeros_;
   std::atomic<u64> next_;
-  std::mutex mutex_;  // guards names_
+  std::mutex mutex_;                            // guards names_
   std::unordered_map<std::string, Ino> names_;  // created and not yet removed
 };

@@ -1,5 +1,5 @@
-// The reference for the price of our fuse layer: the same null files, served by blocking read(2) and writev(2) on a clone
-// of the device per pinned thread, and nothing else. raw_null MOUNTPOINT [attr=S] [entry=S] [threads=N]
+// The reference for the price of our fuse layer: the same null files, served by blocking read(2) and writev(2) on a
+// clone of the device per pinned thread, and nothing else. raw_null MOUNTPOINT [attr=S] [entry=S] [threads=N]
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <pthread.h>
@@ -124,13 +124,15 @@ Answer greet(const std::byte* message, std::byte* out) {
 Answer handle(const fuse_in_header& in, const std::byte* message, std::byte* out) {
   const char* name = reinterpret_cast<const char*>(message + sizeof in);
   switch (in.opcode) {
-    case FUSE_INIT: return greet(message, out);
+    case FUSE_INIT:
+      return greet(message, out);
     case FUSE_LOOKUP:
       if (auto ino = nullfiles::by_name(in.nodeid, name)) return put(out, entry(ino));
       return {ENOENT};
     case FUSE_FORGET:
     case FUSE_BATCH_FORGET:
-    case FUSE_INTERRUPT: return {0, true};
+    case FUSE_INTERRUPT:
+      return {0, true};
     case FUSE_GETATTR:
     case FUSE_SETATTR: {
       fuse_attr_out reply{};
@@ -143,7 +145,8 @@ Answer handle(const fuse_in_header& in, const std::byte* message, std::byte* out
       return put(out, reply);
     }
     case FUSE_OPEN:
-    case FUSE_OPENDIR: return put(out, fuse_open_out{1, 0, 0});
+    case FUSE_OPENDIR:
+      return put(out, fuse_open_out{1, 0, 0});
     case FUSE_CREATE: {
       struct {
         fuse_entry_out entry;
@@ -151,10 +154,13 @@ Answer handle(const fuse_in_header& in, const std::byte* message, std::byte* out
       } reply{entry(g_next++), {1, 0, 0}};
       return put(out, reply);
     }
-    case FUSE_READ: return {0, false, g_zeros, argument<fuse_read_in>(message).size};
-    case FUSE_WRITE: return put(out, fuse_write_out{argument<fuse_write_in>(message).size, 0});
+    case FUSE_READ:
+      return {0, false, g_zeros, argument<fuse_read_in>(message).size};
+    case FUSE_WRITE:
+      return put(out, fuse_write_out{argument<fuse_write_in>(message).size, 0});
     case FUSE_READDIR:
-    case FUSE_READDIRPLUS: return {0, false, out, list(in, message, out)};
+    case FUSE_READDIRPLUS:
+      return {0, false, out, list(in, message, out)};
     case FUSE_STATFS: {
       fuse_statfs_out reply{};
       reply.st.bsize = reply.st.frsize = 4096;
@@ -165,8 +171,10 @@ Answer handle(const fuse_in_header& in, const std::byte* message, std::byte* out
     case FUSE_RELEASEDIR:
     case FUSE_FLUSH:
     case FUSE_FSYNC:
-    case FUSE_UNLINK: return {};
-    default: return {ENOSYS};
+    case FUSE_UNLINK:
+      return {};
+    default:
+      return {ENOSYS};
   }
 }
 

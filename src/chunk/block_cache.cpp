@@ -162,7 +162,8 @@ struct BlockCache::State {
   }
 };
 
-BlockCache::BlockCache(BufferArena& arena, std::size_t capacity_bytes) : state_(std::make_shared<State>(arena, capacity_bytes)) {
+BlockCache::BlockCache(BufferArena& arena, std::size_t capacity_bytes)
+    : state_(std::make_shared<State>(arena, capacity_bytes)) {
   auto reclaim = [weak = std::weak_ptr(state_)](std::size_t wanted) -> std::size_t {
     auto state = weak.lock();
     return state ? state->reclaim(wanted) : 0;

@@ -11,8 +11,8 @@
 namespace kiseki::chunk {
 
 /// Whole blocks in memory. Blocks never change, so nothing is ever invalidated; what is read once in a scan makes room
-/// before what is read again (S3-FIFO: a small queue for newcomers, a main queue for those asked for twice, and a memory
-/// of names lately evicted). Gives memory back to the arena when an allocation would pass its limit. Any thread.
+/// before what is read again (S3-FIFO: a small queue for newcomers, a main queue for those asked for twice, and a
+/// memory of names lately evicted). Gives memory back to the arena when an allocation would pass its limit. Any thread.
 class BlockCache {
  public:
   /// `capacity_bytes` of arena memory; 0 keeps nothing. The cache must not outlive the arena.
@@ -20,8 +20,8 @@ class BlockCache {
   ~BlockCache();
   BlockCache(const BlockCache&) = delete;
 
-  /// The block, if it is here. `from`, `len`: what will be read of it, so that the pieces of one sequential pass count as
-  /// one use. Pins the memory while the pointer lives.
+  /// The block, if it is here. `from`, `len`: what will be read of it, so that the pieces of one sequential pass count
+  /// as one use. Pins the memory while the pointer lives.
   BlockPtr find(BlockId id, std::uint32_t from, std::uint32_t len);
   bool contains(BlockId id) const;
   /// Keeps a block; a second one under the same name is dropped.

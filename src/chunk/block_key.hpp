@@ -19,7 +19,8 @@ struct BlockLayout {
   /// Bytes of block `index` of a slice; only the last is short. 0 past the end.
   std::uint32_t length_of(std::uint32_t slice_bytes, std::uint32_t index) const {
     auto begin = std::uint64_t{index} * block_bytes;
-    return begin >= slice_bytes ? 0 : static_cast<std::uint32_t>(std::min<std::uint64_t>(block_bytes, slice_bytes - begin));
+    return begin >= slice_bytes ? 0
+                                : static_cast<std::uint32_t>(std::min<std::uint64_t>(block_bytes, slice_bytes - begin));
   }
 };
 

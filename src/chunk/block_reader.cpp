@@ -18,7 +18,9 @@ constexpr double kPlenty = 0.85;           // arena pressure up to which prefetc
 class Counted {
  public:
   struct Already {};
-  Counted(std::atomic<std::size_t>& counter, std::size_t amount) : counter_(counter), amount_(amount) { counter_ += amount_; }
+  Counted(std::atomic<std::size_t>& counter, std::size_t amount) : counter_(counter), amount_(amount) {
+    counter_ += amount_;
+  }
   Counted(std::atomic<std::size_t>& counter, std::size_t amount, Already) : counter_(counter), amount_(amount) {}
   ~Counted() { counter_ -= amount_; }
   Counted(const Counted&) = delete;
@@ -153,7 +155,9 @@ Async<void> BlockReader::read_range(BlockSpec block, std::uint32_t from, std::sp
 void BlockReader::prefetch(BlockSpec block) {
   if (options_.prefetch_workers == 0 || cache_.capacity_bytes() == 0) return;
   if (prefetching_ >= options_.prefetch_workers * kPrefetchQueue || arena_.waiting() > 0) return;
-  if (loading_bytes_ > static_cast<std::size_t>(options_.load_share * kPlenty * static_cast<double>(arena_.limit_bytes()))) return;
+  if (loading_bytes_ >
+      static_cast<std::size_t>(options_.load_share * kPlenty * static_cast<double>(arena_.limit_bytes())))
+    return;
   if (cache_.contains(block.id()) || loading(block.id())) return;
   ++prefetching_;
   tasks_.spawn(prefetch_one(block));
@@ -161,7 +165,7 @@ void BlockReader::prefetch(BlockSpec block) {
 
 asio::awaitable<void> BlockReader::prefetch_one(BlockSpec block) {
   Counted counted(prefetching_, 1, Counted::Already{});  // by `prefetch`
-  (void)co_await load(block);  // a failure shows when somebody reads the block
+  (void)co_await load(block);                            // a failure shows when somebody reads the block
 }
 
 asio::awaitable<void> BlockReader::close() { co_await tasks_.close(); }

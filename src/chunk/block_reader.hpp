@@ -23,7 +23,8 @@ struct BlockSpec {
   BlockId id() const { return {slice, index}; }
 };
 
-/// Loads blocks from the store: whole ones into the cache, each once however many ask, or just a range. Any loop may call.
+/// Loads blocks from the store: whole ones into the cache, each once however many ask, or just a range. Any loop may
+/// call.
 class BlockReader {
  public:
   struct Options {
@@ -31,16 +32,16 @@ class BlockReader {
     /// Whole blocks under way at once may take this share of the arena; beyond, callers read ranges.
     double load_share = 0.4;
   };
-  BlockReader(object::StorePtr store, BlockLayout layout, BufferArena& arena, BlockCache& cache, asio::any_io_executor home,
-              Options options);
+  BlockReader(object::StorePtr store, BlockLayout layout, BufferArena& arena, BlockCache& cache,
+              asio::any_io_executor home, Options options);
   ~BlockReader();
 
   const BlockLayout& layout() const { return layout_; }
   BlockCache& cache() { return cache_; }
   std::uint32_t length_of(const BlockSpec& block) const { return layout_.length_of(block.slice_bytes, block.index); }
 
-  /// The whole block, from the cache, a load under way, or the store. Never waits for memory: ENOBUFS when there is none
-  /// to spare (then read a range). not_found when the object is gone; EIO when it is short.
+  /// The whole block, from the cache, a load under way, or the store. Never waits for memory: ENOBUFS when there is
+  /// none to spare (then read a range). not_found when the object is gone; EIO when it is short.
   Async<BlockPtr> load(BlockSpec block);
   /// Bytes [from, from + into.size()) straight into `into`, which outlives the call. Errors as load.
   Async<void> read_range(BlockSpec block, std::uint32_t from, std::span<std::byte> into);

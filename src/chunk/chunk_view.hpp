@@ -8,15 +8,15 @@
 
 namespace kiseki::chunk {
 
-/// What a chunk's slice list shows: disjoint pieces of slices in order of position. Where no piece is, the chunk reads as
-/// zeros: never written, or a hole record on top. Immutable.
+/// What a chunk's slice list shows: disjoint pieces of slices in order of position. Where no piece is, the chunk reads
+/// as zeros: never written, or a hole record on top. Immutable.
 class ChunkView {
  public:
   /// Later records cover earlier ones. Bytes past the chunk's end or past their slice's end are not shown. O(n log n).
   static ChunkView of(const Slices& records);
 
   const Slices& pieces() const& { return pieces_; }
-  const Slices& pieces() const&& = delete;  ///< of a temporary: a loop over it would walk freed memory
+  const Slices& pieces() const&& = delete;          ///< of a temporary: a loop over it would walk freed memory
   std::size_t records() const { return records_; }  ///< how many it was made from: the compaction trigger
   /// The first piece that ends after `pos`; pieces().end() if none does.
   Slices::const_iterator first_after(std::uint32_t pos) const;

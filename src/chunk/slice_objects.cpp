@@ -6,7 +6,8 @@ Async<void> upload_block(object::StorePtr store, BlockLayout layout, BlockId id,
   std::vector<iovec> where;
   block->locate(0, block->size(), where);
   object::Body body;
-  for (const auto& piece : where) body.pieces.emplace_back(static_cast<const std::byte*>(piece.iov_base), piece.iov_len);
+  for (const auto& piece : where)
+    body.pieces.emplace_back(static_cast<const std::byte*>(piece.iov_base), piece.iov_len);
   body.owner = std::make_shared<BlockPtr>(block);
   auto key = block_key(layout, id, block->size());
   co_return co_await store->put(std::move(key), std::move(body));

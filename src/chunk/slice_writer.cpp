@@ -32,7 +32,8 @@ std::size_t SliceWriter::page_wanted(std::size_t left) const {
 }
 
 bool SliceWriter::add_memory(BufferPtr page) {
-  bool new_block = size_ % layout_.block_bytes == 0 && (growing_.empty() || size_ - sealed_ == growing_.size() * layout_.block_bytes);
+  bool new_block = size_ % layout_.block_bytes == 0 &&
+                   (growing_.empty() || size_ - sealed_ == growing_.size() * layout_.block_bytes);
   if (new_block) growing_.emplace_back();
   auto& block = growing_.back();
   if (block.room >= layout_.block_bytes) return false;

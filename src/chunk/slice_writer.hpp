@@ -19,11 +19,11 @@ class SliceWriter {
   SliceWriter(BlockLayout layout, BufferArena& arena) : layout_(layout), arena_(arena) {}
 
   std::uint32_t size() const { return size_; }
-  std::uint32_t sealed() const { return sealed_; }  ///< bytes below belong to blocks already taken
+  std::uint32_t sealed() const { return sealed_; }      ///< bytes below belong to blocks already taken
   std::size_t memory_bytes() const { return memory_; }  ///< held in pages not yet taken
 
-  /// Appends as much as there is memory for and returns how much; the rest needs `add_memory` first. At most to a size of
-  /// 64 MiB, which the caller sees to.
+  /// Appends as much as there is memory for and returns how much; the rest needs `add_memory` first. At most to a size
+  /// of 64 MiB, which the caller sees to.
   std::size_t append(std::span<const std::byte> data);
   /// What to wait for in the arena when append took less: bytes of one page.
   std::size_t page_wanted(std::size_t left) const;

@@ -89,6 +89,8 @@ std::string help_of_program() {
   return out += kReadMore;
 }
 
-std::string version_line() { return fmt::format("kiseki version {} (volumes of JuiceFS {})", kVersion, kJuicefsVersion); }
+std::string version_line() {
+  return fmt::format("kiseki version {} (volumes of JuiceFS {})", kVersion, kJuicefsVersion);
+}
 
 }  // namespace kiseki::cli

@@ -221,8 +221,7 @@ fuse::MountOptions MountedVolume::device_options() const {
 
 void MountedVolume::serve(fuse::UniqueFd device, std::optional<fuse::Settings> taken_over, std::function<void()> ready,
                           std::function<void(Result<void>)> ended) {
-  serving_->spawn(
-      serve_then(session_->serve(std::move(device), taken_over, std::move(ready)), std::move(ended)));
+  serving_->spawn(serve_then(session_->serve(std::move(device), taken_over, std::move(ready)), std::move(ended)));
 }
 
 asio::awaitable<void> MountedVolume::shut_down() {

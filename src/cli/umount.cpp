@@ -51,7 +51,9 @@ Try<void> run_program(const std::vector<std::string>& words) {
 /// a mount of ours never holds any, so there is nothing to wait for. One of JuiceFS may.
 Try<void> wait_until_flushed(const MountedAt& mount) {
   if (mount.type == "fuse.juicefs")
-    return Failure{Exit::failed, fmt::format("{} is a JuiceFS mount, whose staged blocks are its own: juicefs umount --flush {}", mount.path, mount.path)};
+    return Failure{Exit::failed,
+                   fmt::format("{} is a JuiceFS mount, whose staged blocks are its own: juicefs umount --flush {}",
+                               mount.path, mount.path)};
   if (!is_volume_mount(mount)) return Failure{Exit::failed, fmt::format("{} is not a Kiseki mount point", mount.path)};
   std::puts("All staging chunks are flushed");
   return boost::system::in_place_value;

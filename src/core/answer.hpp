@@ -12,12 +12,12 @@ namespace kiseki {
 template <class T>
 class [[nodiscard]] Answer {
  public:
-  Answer(Result<T> now) : state_(std::move(now)) {}                // NOLINT(google-explicit-constructor)
-  Answer(std::error_code error) : state_(Result<T>(error)) {}      // NOLINT(google-explicit-constructor)
-  Answer(Async<T> later) : state_(std::move(later)) {}             // NOLINT(google-explicit-constructor)
+  Answer(Result<T> now) : state_(std::move(now)) {}            // NOLINT(google-explicit-constructor)
+  Answer(std::error_code error) : state_(Result<T>(error)) {}  // NOLINT(google-explicit-constructor)
+  Answer(Async<T> later) : state_(std::move(later)) {}         // NOLINT(google-explicit-constructor)
   bool ready() const { return state_.index() == 0; }
-  Result<T>& now() { return std::get<0>(state_); }                 ///< only when ready()
-  Async<T> later() { return std::move(std::get<1>(state_)); }      ///< only when not ready(), once
+  Result<T>& now() { return std::get<0>(state_); }             ///< only when ready()
+  Async<T> later() { return std::move(std::get<1>(state_)); }  ///< only when not ready(), once
 
   /// Either way, for callers that are coroutines themselves.
   Async<T> get() && {

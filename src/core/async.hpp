@@ -14,9 +14,9 @@
 /// Structured concurrency: every coroutine has an owner that awaits it, every wait a bound.
 namespace kiseki {
 
-/// Owns coroutines nobody else waits for. `spawn` from any thread; the coroutine runs on `home`, or on the executor given
-/// (of a loop or a strand). Called on that loop, `spawn` runs it up to its first suspension: hold no lock it may need.
-/// An exception that leaves a coroutine is logged as a bug and swallowed.
+/// Owns coroutines nobody else waits for. `spawn` from any thread; the coroutine runs on `home`, or on the executor
+/// given (of a loop or a strand). Called on that loop, `spawn` runs it up to its first suspension: hold no lock it may
+/// need. An exception that leaves a coroutine is logged as a bug and swallowed.
 class TaskGroup {
  public:
   explicit TaskGroup(asio::any_io_executor home);
@@ -40,7 +40,7 @@ class Semaphore {
   ~Semaphore();
   asio::awaitable<Permit> acquire();  ///< throws operation_aborted when cancelled
   std::size_t waiting() const;
-  void resize(std::size_t permits);   ///< grows or shrinks the total; shrinking takes effect as permits come back
+  void resize(std::size_t permits);  ///< grows or shrinks the total; shrinking takes effect as permits come back
 
  private:
   struct State;
@@ -57,8 +57,8 @@ class Mutex {
   Semaphore one_;
 };
 
-/// A one-way gate between coroutines of any loops: `wait` returns once `notify_all` was called after it began, or, with a
-/// ticket taken before (`ticket()`), at once if it was called since. No wake-up is lost between `ticket` and `wait`.
+/// A one-way gate between coroutines of any loops: `wait` returns once `notify_all` was called after it began, or, with
+/// a ticket taken before (`ticket()`), at once if it was called since. No wake-up is lost between `ticket` and `wait`.
 class Signal {
  public:
   Signal();
@@ -76,7 +76,8 @@ class Signal {
 template <class T>
 Async<T> on(asio::any_io_executor where, Async<T> op);
 
-/// Runs `job` (returning Result<T>, not throwing) on a pool thread and resumes on the caller's executor. Not cancellable.
+/// Runs `job` (returning Result<T>, not throwing) on a pool thread and resumes on the caller's executor. Not
+/// cancellable.
 template <class F, class R = std::invoke_result_t<F>>
 asio::awaitable<R> run_blocking(BlockingPool& pool, F job);
 

@@ -13,11 +13,11 @@ struct Id {
   friend constexpr auto operator<=>(Id, Id) = default;
 };
 
-using Ino = Id<struct InoTag>;                         ///< 1 is the root; 0 never names a file
-using SliceId = Id<struct SliceIdTag>;                 ///< 0 is a hole: reads as zeros, owns no object
-using SessionId = Id<struct SessionIdTag>;             ///< one mounted client; 0 is a tool without a session
+using Ino = Id<struct InoTag>;                          ///< 1 is the root; 0 never names a file
+using SliceId = Id<struct SliceIdTag>;                  ///< 0 is a hole: reads as zeros, owns no object
+using SessionId = Id<struct SessionIdTag>;              ///< one mounted client; 0 is a tool without a session
 using ChunkIndex = Id<struct ChunkTag, std::uint32_t>;  ///< file offset / 64 MiB
-using HandleId = Id<struct HandleTag>;                 ///< an open file or directory of this mount
+using HandleId = Id<struct HandleTag>;                  ///< an open file or directory of this mount
 
 inline constexpr Ino kRootIno{1};
 /// Trash root; hourly trash directories are this plus a counter (JuiceFS 1.x, redis.md and sql.md).

@@ -8,8 +8,9 @@
 #include <string_view>
 #include <system_error>
 
-/// One line per event: a stable name (`object.put.retry`) and fields. error: an operator must act; warn: degraded, still
-/// served; info: lifecycle; debug: per request. Log where an error is translated or swallowed, nowhere else. Thread-safe.
+/// One line per event: a stable name (`object.put.retry`) and fields. error: an operator must act; warn: degraded,
+/// still served; info: lifecycle; debug: per request. Log where an error is translated or swallowed, nowhere else.
+/// Thread-safe.
 namespace kiseki::log {
 
 struct Field {

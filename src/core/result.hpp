@@ -39,8 +39,8 @@ inline int to_errno(std::error_code ec) {
 #define KISEKI_CONCAT(a, b) KISEKI_CONCAT_(a, b)
 
 /// In a coroutine that returns Async<...>: binds the value of `expr` (a Result) or leaves with its error.
-#define CO_TRY(binding, ...)                                                           \
-  auto KISEKI_CONCAT(co_try_, __LINE__) = __VA_ARGS__;                                 \
+#define CO_TRY(binding, ...)                                                                 \
+  auto KISEKI_CONCAT(co_try_, __LINE__) = __VA_ARGS__;                                       \
   if (!KISEKI_CONCAT(co_try_, __LINE__)) co_return KISEKI_CONCAT(co_try_, __LINE__).error(); \
   binding = std::move(*KISEKI_CONCAT(co_try_, __LINE__))
 
@@ -49,8 +49,8 @@ inline int to_errno(std::error_code ec) {
   if (auto co_check_ = __VA_ARGS__; !co_check_) co_return co_check_.error()
 
 /// In a plain function that returns Result<...>.
-#define TRY(binding, ...)                                                        \
-  auto KISEKI_CONCAT(try_, __LINE__) = __VA_ARGS__;                              \
+#define TRY(binding, ...)                                                           \
+  auto KISEKI_CONCAT(try_, __LINE__) = __VA_ARGS__;                                 \
   if (!KISEKI_CONCAT(try_, __LINE__)) return KISEKI_CONCAT(try_, __LINE__).error(); \
   binding = std::move(*KISEKI_CONCAT(try_, __LINE__))
 

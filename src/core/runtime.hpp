@@ -30,8 +30,8 @@ class BlockingPool {
   std::unique_ptr<State> state_;
 };
 
-/// The loops of a process: one thread per core, each with an io_context of its own on io_uring (never shared by threads),
-/// pinned to its CPU. A request runs to its end on the loop where it arrived.
+/// The loops of a process: one thread per core, each with an io_context of its own on io_uring (never shared by
+/// threads), pinned to its CPU. A request runs to its end on the loop where it arrived.
 class Runtime {
  public:
   struct Options {
@@ -42,8 +42,8 @@ class Runtime {
   ~Runtime();  ///< stops and joins
   Runtime(const Runtime&) = delete;
 
-  void start();               ///< starts the threads; once
-  void stop() noexcept;       ///< loops finish what runs now and end; joins. Idempotent; not from a loop
+  void start();          ///< starts the threads; once
+  void stop() noexcept;  ///< loops finish what runs now and end; joins. Idempotent; not from a loop
   unsigned loops() const;
   asio::io_context& loop(unsigned index);
   asio::any_io_executor executor(unsigned index);

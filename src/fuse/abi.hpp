@@ -15,8 +15,8 @@ inline constexpr std::uint32_t kMinor = 45;
 inline constexpr std::uint32_t kOldestMinor = 31;
 
 // Opcodes after 7.38.
-inline constexpr std::uint32_t kStatx = 52;             // 7.39
-inline constexpr std::uint32_t kCopyFileRange64 = 53;   // 7.45
+inline constexpr std::uint32_t kStatx = 52;            // 7.39
+inline constexpr std::uint32_t kCopyFileRange64 = 53;  // 7.45
 
 // INIT flags after 7.38; bits 32..63 travel in flags2.
 inline constexpr std::uint64_t kCreateSuppGroup = 1ull << 34;    // 7.38 of Linux 6.3

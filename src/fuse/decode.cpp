@@ -79,7 +79,8 @@ vfs::SetAttr setattr(const fuse_setattr_in& in) {
 }
 
 Body rename(Arguments& args, bool with_flags) {
-  fuse_rename2_in in = with_flags ? args.fixed<fuse_rename2_in>() : fuse_rename2_in{args.fixed<fuse_rename_in>().newdir, 0, 0};
+  fuse_rename2_in in =
+      with_flags ? args.fixed<fuse_rename2_in>() : fuse_rename2_in{args.fixed<fuse_rename_in>().newdir, 0, 0};
   auto name = args.name(), new_name = args.name();
   return Rename{name, new_name, Ino{in.newdir}, in.flags};
 }
@@ -94,12 +95,17 @@ Body lock(Arguments& args, std::uint32_t opcode) {
 Body write(Arguments& args) {
   auto in = args.fixed<fuse_write_in>();
   auto data = args.data(in.size);
-  return Write{HandleId{in.fh}, in.offset, data, in.flags, (in.write_flags & FUSE_WRITE_KILL_SUIDGID) != 0,
+  return Write{HandleId{in.fh},
+               in.offset,
+               data,
+               in.flags,
+               (in.write_flags & FUSE_WRITE_KILL_SUIDGID) != 0,
                (in.write_flags & FUSE_WRITE_CACHE) != 0};
 }
 
 Body setxattr(Arguments& args, Dialect dialect) {
-  auto in = args.fixed<fuse_setxattr_in>(dialect.setxattr_ext ? sizeof(fuse_setxattr_in) : FUSE_COMPAT_SETXATTR_IN_SIZE);
+  auto in =
+      args.fixed<fuse_setxattr_in>(dialect.setxattr_ext ? sizeof(fuse_setxattr_in) : FUSE_COMPAT_SETXATTR_IN_SIZE);
   auto name = args.text();
   auto value = args.data(in.size);
   auto flags = in.flags & (vfs::kSetxattrKillSgid - 1);
@@ -133,10 +139,14 @@ Body copy_range(Arguments& args, bool wide) {
 Body names(Arguments& args, std::uint32_t opcode) {  // requests that are only names
   args.no_fixed();
   switch (opcode) {
-    case FUSE_LOOKUP: return Lookup{args.name()};
-    case FUSE_UNLINK: return Unlink{args.name()};
-    case FUSE_RMDIR: return Rmdir{args.name()};
-    case FUSE_REMOVEXATTR: return Removexattr{args.text()};
+    case FUSE_LOOKUP:
+      return Lookup{args.name()};
+    case FUSE_UNLINK:
+      return Unlink{args.name()};
+    case FUSE_RMDIR:
+      return Rmdir{args.name()};
+    case FUSE_REMOVEXATTR:
+      return Removexattr{args.text()};
     default: {
       auto name = args.name(), target = args.text();
       return Symlink{name, target};
@@ -176,12 +186,14 @@ Body files(Arguments& args, std::uint32_t opcode) {  // requests about an open f
       auto in = args.fixed<fuse_release_in>();
       return Release{HandleId{in.fh}, in.lock_owner, (in.release_flags & FUSE_RELEASE_FLOCK_UNLOCK) != 0};
     }
-    case FUSE_RELEASEDIR: return Releasedir{HandleId{args.fixed<fuse_release_in>().fh}};
+    case FUSE_RELEASEDIR:
+      return Releasedir{HandleId{args.fixed<fuse_release_in>().fh}};
     case FUSE_FSYNC: {
       auto in = args.fixed<fuse_fsync_in>();
       return Fsync{HandleId{in.fh}, (in.fsync_flags & FUSE_FSYNC_FDATASYNC) != 0};
     }
-    case FUSE_FSYNCDIR: return Fsyncdir{HandleId{args.fixed<fuse_fsync_in>().fh}};
+    case FUSE_FSYNCDIR:
+      return Fsyncdir{HandleId{args.fixed<fuse_fsync_in>().fh}};
     case FUSE_FLUSH: {
       auto in = args.fixed<fuse_flush_in>();
       return Flush{HandleId{in.fh}, in.lock_owner};
@@ -208,10 +220,12 @@ Result<Body> understand(Arguments& args, const RawRequest& request, Dialect dial
     case FUSE_UNLINK:
     case FUSE_RMDIR:
     case FUSE_REMOVEXATTR:
-    case FUSE_SYMLINK: return names(args, opcode);
+    case FUSE_SYMLINK:
+      return names(args, opcode);
     case FUSE_MKNOD:
     case FUSE_MKDIR:
-    case FUSE_LINK: return entries(args, opcode);
+    case FUSE_LINK:
+      return entries(args, opcode);
     case FUSE_READ:
     case FUSE_READDIR:
     case FUSE_READDIRPLUS:
@@ -222,42 +236,63 @@ Result<Body> understand(Arguments& args, const RawRequest& request, Dialect dial
     case FUSE_FLUSH:
     case FUSE_FALLOCATE:
     case FUSE_LSEEK:
-    case FUSE_IOCTL: return files(args, opcode);
-    case FUSE_WRITE: return write(args);
+    case FUSE_IOCTL:
+      return files(args, opcode);
+    case FUSE_WRITE:
+      return write(args);
     case FUSE_GETATTR: {
       auto in = args.fixed<fuse_getattr_in>();
       return Body(Getattr{in.getattr_flags & FUSE_GETATTR_FH ? std::optional(HandleId{in.fh}) : std::nullopt});
     }
-    case FUSE_SETATTR: return Body(Setattr{setattr(args.fixed<fuse_setattr_in>())});
-    case FUSE_FORGET: return Body(Forget{args.fixed<fuse_forget_in>().nlookup});
-    case FUSE_BATCH_FORGET: return batch_forget(args);
-    case FUSE_READLINK: return Body(Readlink{});
-    case FUSE_RENAME: return rename(args, false);
-    case FUSE_RENAME2: return rename(args, true);
+    case FUSE_SETATTR:
+      return Body(Setattr{setattr(args.fixed<fuse_setattr_in>())});
+    case FUSE_FORGET:
+      return Body(Forget{args.fixed<fuse_forget_in>().nlookup});
+    case FUSE_BATCH_FORGET:
+      return batch_forget(args);
+    case FUSE_READLINK:
+      return Body(Readlink{});
+    case FUSE_RENAME:
+      return rename(args, false);
+    case FUSE_RENAME2:
+      return rename(args, true);
     case FUSE_OPEN: {
       auto in = args.fixed<fuse_open_in>();
       return Body(Open{in.flags, (in.open_flags & FUSE_OPEN_KILL_SUIDGID) != 0});
     }
-    case FUSE_OPENDIR: return Body(Opendir{args.fixed<fuse_open_in>().flags});
+    case FUSE_OPENDIR:
+      return Body(Opendir{args.fixed<fuse_open_in>().flags});
     case FUSE_CREATE:
-    case FUSE_TMPFILE: return create(args, opcode);
-    case FUSE_STATFS: return Body(Statfs{});
-    case FUSE_SETXATTR: return setxattr(args, dialect);
+    case FUSE_TMPFILE:
+      return create(args, opcode);
+    case FUSE_STATFS:
+      return Body(Statfs{});
+    case FUSE_SETXATTR:
+      return setxattr(args, dialect);
     case FUSE_GETXATTR: {
       auto in = args.fixed<fuse_getxattr_in>();
       return Body(Getxattr{args.text(), in.size});
     }
-    case FUSE_LISTXATTR: return Body(Listxattr{args.fixed<fuse_getxattr_in>().size});
+    case FUSE_LISTXATTR:
+      return Body(Listxattr{args.fixed<fuse_getxattr_in>().size});
     case FUSE_GETLK:
     case FUSE_SETLK:
-    case FUSE_SETLKW: return lock(args, opcode);
-    case FUSE_ACCESS: return Body(Access{args.fixed<fuse_access_in>().mask});
-    case FUSE_INTERRUPT: return Body(Interrupt{args.fixed<fuse_interrupt_in>().unique});
-    case FUSE_COPY_FILE_RANGE: return copy_range(args, false);
-    case abi::kCopyFileRange64: return copy_range(args, true);
-    case FUSE_INIT: return init(args, request.args.size());
-    case FUSE_DESTROY: return Body(Destroy{});
-    default: return posix(ENOSYS);
+    case FUSE_SETLKW:
+      return lock(args, opcode);
+    case FUSE_ACCESS:
+      return Body(Access{args.fixed<fuse_access_in>().mask});
+    case FUSE_INTERRUPT:
+      return Body(Interrupt{args.fixed<fuse_interrupt_in>().unique});
+    case FUSE_COPY_FILE_RANGE:
+      return copy_range(args, false);
+    case abi::kCopyFileRange64:
+      return copy_range(args, true);
+    case FUSE_INIT:
+      return init(args, request.args.size());
+    case FUSE_DESTROY:
+      return Body(Destroy{});
+    default:
+      return posix(ENOSYS);
   }
 }
 

@@ -36,7 +36,10 @@ class DevDelivery final : public Delivery {
 class DevQueue final : public Queue, private ReadableHandler {
  public:
   DevQueue(asio::io_context& loop, UniqueFd device, DevQueueLimits limits)
-      : loop_(loop), device_(std::move(device)), limits_(limits), wait_(make_device_wait(loop, device_.get())),
+      : loop_(loop),
+        device_(std::move(device)),
+        limits_(limits),
+        wait_(make_device_wait(loop, device_.get())),
         buffers_(limits.max_write, limits.write_buffers) {}
 
   void start(RequestSink& sink) override {

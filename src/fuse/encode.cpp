@@ -8,7 +8,7 @@
 namespace kiseki::fuse {
 namespace {
 
-constexpr std::uint32_t kBlockBytes = 4096;        // statfs counts in these
+constexpr std::uint32_t kBlockBytes = 4096;         // statfs counts in these
 constexpr std::uint32_t kPreferredIoBytes = 65536;  // st_blksize, as JuiceFS says it
 
 void put_validity(std::chrono::nanoseconds valid, std::uint64_t& sec, std::uint32_t& nsec) {
@@ -25,13 +25,20 @@ bool has_length(meta::FileType type) {
 
 std::uint32_t mode_bits(meta::FileType type) {
   switch (type) {
-    case meta::FileType::file: return S_IFREG;
-    case meta::FileType::directory: return S_IFDIR;
-    case meta::FileType::symlink: return S_IFLNK;
-    case meta::FileType::fifo: return S_IFIFO;
-    case meta::FileType::block_device: return S_IFBLK;
-    case meta::FileType::char_device: return S_IFCHR;
-    case meta::FileType::socket: return S_IFSOCK;
+    case meta::FileType::file:
+      return S_IFREG;
+    case meta::FileType::directory:
+      return S_IFDIR;
+    case meta::FileType::symlink:
+      return S_IFLNK;
+    case meta::FileType::fifo:
+      return S_IFIFO;
+    case meta::FileType::block_device:
+      return S_IFBLK;
+    case meta::FileType::char_device:
+      return S_IFCHR;
+    case meta::FileType::socket:
+      return S_IFSOCK;
   }
   return 0;
 }

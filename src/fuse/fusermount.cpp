@@ -85,12 +85,14 @@ int wait_for(pid_t child) {
 HelperRun run_helper(std::vector<std::string> arguments) {
   HelperRun out;
   int sockets[2], errors[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) return out.spawn_error = errno, std::move(out);
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0)
+    return out.spawn_error = errno, std::move(out);
   UniqueFd ours(sockets[0]), theirs(sockets[1]);
   if (::pipe2(errors, O_CLOEXEC) != 0) return out.spawn_error = errno, std::move(out);
   UniqueFd listen(errors[0]), speak(errors[1]);
   // dup2 onto itself would keep close-on-exec: first move both out of the way.
-  UniqueFd socket_high(::fcntl(theirs.get(), F_DUPFD_CLOEXEC, 10)), speak_high(::fcntl(speak.get(), F_DUPFD_CLOEXEC, 10));
+  UniqueFd socket_high(::fcntl(theirs.get(), F_DUPFD_CLOEXEC, 10)),
+      speak_high(::fcntl(speak.get(), F_DUPFD_CLOEXEC, 10));
   if (!socket_high || !speak_high) return out.spawn_error = errno, std::move(out);
 
   posix_spawn_file_actions_t actions;
@@ -99,7 +101,8 @@ HelperRun run_helper(std::vector<std::string> arguments) {
   ::posix_spawn_file_actions_adddup2(&actions, speak_high.get(), STDERR_FILENO);
   auto environment = environment_with(fmt::format("_FUSE_COMMFD={}", kHelperSocket));
   pid_t child = -1;
-  out.spawn_error = ::posix_spawnp(&child, kHelper, &actions, nullptr, pointers(arguments).data(), pointers(environment).data());
+  out.spawn_error =
+      ::posix_spawnp(&child, kHelper, &actions, nullptr, pointers(arguments).data(), pointers(environment).data());
   ::posix_spawn_file_actions_destroy(&actions);
   if (out.spawn_error != 0) return out;
   theirs = {}, speak = {}, socket_high = {}, speak_high = {};
@@ -119,19 +122,25 @@ MountError explain(const HelperRun& run, const std::string& mountpoint) {
   }
   if (run.spawn_error != 0) return {run.spawn_error, fmt::format("fusermount3: {}", posix(run.spawn_error).message())};
   if (mentions(run, "user_allow_other")) {
-    return {EPERM, "allow_other is not allowed to users: root must put user_allow_other into /etc/fuse.conf, or leave the option out"};
+    return {EPERM,
+            "allow_other is not allowed to users: root must put user_allow_other into /etc/fuse.conf, or leave the "
+            "option out"};
   }
   if (mentions(run, "Permission denied") && mentions(run, "/dev/fuse")) {
-    return {EACCES, "/dev/fuse is closed to this user: its mode should be 0666 (chmod 666 /dev/fuse as root), or mount as root"};
+    return {
+        EACCES,
+        "/dev/fuse is closed to this user: its mode should be 0666 (chmod 666 /dev/fuse as root), or mount as root"};
   }
   if (mentions(run, "device not found") || mentions(run, "modprobe")) {
     return {ENODEV, "this kernel has no FUSE: load the module (modprobe fuse)"};
   }
   if (mentions(run, "no write access") || mentions(run, "not owned by user")) {
-    return {EPERM, fmt::format("{} is not yours: a user can only mount on a directory that he owns and may write", mountpoint)};
+    return {EPERM, fmt::format("{} is not yours: a user can only mount on a directory that he owns and may write",
+                               mountpoint)};
   }
   if (mentions(run, "Operation not permitted")) {
-    return {EPERM, fmt::format("fusermount3 may not mount on {}: it must be set-uid root, and mounts allowed here", mountpoint)};
+    return {EPERM, fmt::format("fusermount3 may not mount on {}: it must be set-uid root, and mounts allowed here",
+                               mountpoint)};
   }
   auto said = first_line(run.said);
   return {EIO, said.empty() ? fmt::format("fusermount3 failed with status {}", run.status) : said};

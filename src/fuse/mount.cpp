@@ -22,8 +22,9 @@ namespace {
 constexpr const char* kDevice = "/dev/fuse";
 
 MountError dead(const std::string& path) {
-  return {ENOTCONN, fmt::format("{} is a mount whose server has died: unmount it first (umount -l {}, or fusermount3 -u -z {})",
-                                path, path, path)};
+  return {ENOTCONN,
+          fmt::format("{} is a mount whose server has died: unmount it first (umount -l {}, or fusermount3 -u -z {})",
+                      path, path, path)};
 }
 
 std::optional<MountError> check_mountpoint(const std::string& path, struct stat& info) {
@@ -32,11 +33,15 @@ std::optional<MountError> check_mountpoint(const std::string& path, struct stat&
     return MountError{ENOTDIR, fmt::format("{} is not a directory: a mount needs an empty directory", path)};
   }
   switch (errno) {
-    case ENOENT: return MountError{ENOENT, fmt::format("{} does not exist: make it first (mkdir -p {})", path, path)};
+    case ENOENT:
+      return MountError{ENOENT, fmt::format("{} does not exist: make it first (mkdir -p {})", path, path)};
     case ENOTCONN:
-    case ECONNABORTED: return dead(path);
-    case EACCES: return MountError{EACCES, fmt::format("{} is not open to you: permission denied on its path", path)};
-    default: return MountError{errno, fmt::format("{}: {}", path, posix(errno).message())};
+    case ECONNABORTED:
+      return dead(path);
+    case EACCES:
+      return MountError{EACCES, fmt::format("{} is not open to you: permission denied on its path", path)};
+    default:
+      return MountError{errno, fmt::format("{}: {}", path, posix(errno).message())};
   }
 }
 
@@ -64,9 +69,11 @@ std::optional<MountError> check_not_mounted(const std::string& mountpoint) {
     while (words >> word && word != "-") continue;
     words >> type >> source;
     if (unescaped(path) != mountpoint || !type.starts_with("fuse")) continue;
-    struct statfs answer {};
-    if (::statfs(mountpoint.c_str(), &answer) != 0 && errno == ENOTCONN) return dead(mountpoint);  // stat was still cached
-    return MountError{EBUSY, fmt::format("{} is busy: {} is already mounted there (umount {})", mountpoint, unescaped(source), mountpoint)};
+    struct statfs answer{};
+    if (::statfs(mountpoint.c_str(), &answer) != 0 && errno == ENOTCONN)
+      return dead(mountpoint);  // stat was still cached
+    return MountError{EBUSY, fmt::format("{} is busy: {} is already mounted there (umount {})", mountpoint,
+                                         unescaped(source), mountpoint)};
   }
   return std::nullopt;
 }
@@ -76,25 +83,34 @@ MountError device_error(int code) {
     case ENOENT:
     case ENXIO:
     case ENODEV:
-      return {code, fmt::format("{} is missing: load the module (modprobe fuse), or give the container the device", kDevice)};
+      return {code,
+              fmt::format("{} is missing: load the module (modprobe fuse), or give the container the device", kDevice)};
     case EACCES:
     case EPERM:
-      return {code, fmt::format("{} is closed to this user: its mode should be 0666 (chmod 666 {} as root), or mount as root",
-                                kDevice, kDevice)};
-    default: return {code, fmt::format("{}: {}", kDevice, posix(code).message())};
+      return {code,
+              fmt::format("{} is closed to this user: its mode should be 0666 (chmod 666 {} as root), or mount as root",
+                          kDevice, kDevice)};
+    default:
+      return {code, fmt::format("{}: {}", kDevice, posix(code).message())};
   }
 }
 
 MountError refused(int code, const std::string& mountpoint) {
   switch (code) {
-    case EBUSY: return {code, fmt::format("{} is busy: something is already mounted there", mountpoint)};
+    case EBUSY:
+      return {code, fmt::format("{} is busy: something is already mounted there", mountpoint)};
     case EPERM:
     case EACCES:
-      return {code, fmt::format("mount on {} is not permitted: it needs CAP_SYS_ADMIN (in a container: --cap-add SYS_ADMIN "
-                                "--device /dev/fuse)", mountpoint)};
-    case ENODEV: return {code, "this kernel has no FUSE: load the module (modprobe fuse)"};
-    case EINVAL: return {code, fmt::format("the kernel refused the mount options for {}", mountpoint)};
-    default: return {code, fmt::format("mount on {}: {}", mountpoint, posix(code).message())};
+      return {code,
+              fmt::format("mount on {} is not permitted: it needs CAP_SYS_ADMIN (in a container: --cap-add SYS_ADMIN "
+                          "--device /dev/fuse)",
+                          mountpoint)};
+    case ENODEV:
+      return {code, "this kernel has no FUSE: load the module (modprobe fuse)"};
+    case EINVAL:
+      return {code, fmt::format("the kernel refused the mount options for {}", mountpoint)};
+    default:
+      return {code, fmt::format("mount on {}: {}", mountpoint, posix(code).message())};
   }
 }
 
@@ -108,10 +124,12 @@ unsigned long flags_of(const MountOptions& options) {
   return flags;
 }
 
-std::variant<Mounted, MountError> mount_as_root(const std::string& mountpoint, const MountOptions& options, mode_t root_mode) {
+std::variant<Mounted, MountError> mount_as_root(const std::string& mountpoint, const MountOptions& options,
+                                                mode_t root_mode) {
   UniqueFd device(::open(kDevice, O_RDWR | O_CLOEXEC | O_NONBLOCK));
   if (!device) return device_error(errno);
-  auto data = fmt::format("fd={},rootmode={:o},user_id={},group_id={}", device.get(), root_mode & S_IFMT, ::getuid(), ::getgid());
+  auto data = fmt::format("fd={},rootmode={:o},user_id={},group_id={}", device.get(), root_mode & S_IFMT, ::getuid(),
+                          ::getgid());
   if (auto more = filesystem_options(options); !more.empty()) data += "," + more;
   auto type = options.subtype.empty() ? std::string("fuse") : "fuse." + options.subtype;
   if (::mount(options.source.c_str(), mountpoint.c_str(), type.c_str(), flags_of(options), data.c_str()) != 0) {
@@ -157,7 +175,7 @@ std::string fusermount_options(const MountOptions& options) {
 }
 
 std::variant<Mounted, MountError> mount(const std::string& mountpoint, const MountOptions& options) {
-  struct stat info {};
+  struct stat info{};
   if (auto error = check_mountpoint(mountpoint, info)) return *error;
   std::error_code unresolved;
   auto absolute = std::filesystem::canonical(mountpoint, unresolved).string();
@@ -175,7 +193,7 @@ Result<void> unmount(const std::string& mountpoint, bool lazy) {
 }
 
 Result<void> set_read_ahead(const std::string& mountpoint, std::uint32_t kib) {
-  struct stat info {};
+  struct stat info{};
   if (::stat(mountpoint.c_str(), &info) != 0) return posix(errno);
   auto path = fmt::format("/sys/class/bdi/{}:{}/read_ahead_kb", major(info.st_dev), minor(info.st_dev));
   UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));

@@ -20,8 +20,8 @@ struct SessionOptions {
   bool writeback_cache = false;  ///< the kernel gathers small writes; it then believes its own size and mtime
   unsigned write_buffers = 8;    ///< WRITE payloads in hand per loop; more wait in the kernel
   unsigned requests = 2048;      ///< unanswered requests per loop; more wait in the kernel
-  /// A signal ends a wait for a lock at once. Anything else usually ends by itself soon, and no local file system answers
-  /// EINTR to open or stat: it is cancelled only when it still runs after one to two times this.
+  /// A signal ends a wait for a lock at once. Anything else usually ends by itself soon, and no local file system
+  /// answers EINTR to open or stat: it is cancelled only when it still runs after one to two times this.
   std::chrono::milliseconds interrupt_patience{3000};
 };
 

@@ -16,7 +16,8 @@ namespace kiseki::fuse {
 /// requests in flight on the same file, so it must never be sent by a thread that answers them. Thread-safe.
 class Notifier final : public vfs::KernelCache {
  public:
-  static constexpr std::size_t kMostWaiting = 65536;  ///< then names are dropped all at once, and data is given up with a warning
+  static constexpr std::size_t kMostWaiting =
+      65536;  ///< then names are dropped all at once, and data is given up with a warning
 
   Notifier(UniqueFd device, Settings settings);
   ~Notifier() override;

@@ -11,7 +11,8 @@ namespace kiseki::fuse {
 namespace {
 
 constexpr std::size_t kPage = 4096, kHugePage = std::size_t{2} << 20;
-constexpr std::size_t kLeastPayload = std::size_t{128} << 10;  // an xattr of 64 KiB with its name, and the kernel's minimum
+constexpr std::size_t kLeastPayload = std::size_t{128}
+                                      << 10;  // an xattr of 64 KiB with its name, and the kernel's minimum
 
 constexpr std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 
@@ -23,7 +24,8 @@ RequestBuffers::RequestBuffers(std::size_t payload_bytes, unsigned count)
     : payload_bytes_(round_up(std::max(payload_bytes, kLeastPayload), kPage)) {
   auto stride = kPage + payload_bytes_;
   mapped_bytes_ = round_up(stride * count, kHugePage) + kHugePage;  // room to begin on a huge page
-  void* mapped = ::mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* mapped =
+      ::mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapped == MAP_FAILED) throw std::bad_alloc();
   base_ = static_cast<std::byte*>(mapped);
   auto address = reinterpret_cast<std::uintptr_t>(base_);

@@ -1,7 +1,8 @@
 #include "fuse/session.hpp"
 
-#include <boost/asio/post.hpp>
 #include <fcntl.h>
+
+#include <boost/asio/post.hpp>
 
 #include "core/log.hpp"
 #include "fuse/dev_queue.hpp"
@@ -16,9 +17,7 @@ Async<void> done(asio::awaitable<void> work) {
   co_return Result<void>{};
 }
 
-bool is_unmounted(std::error_code why) {
-  return !why || why == posix(ENODEV) || why == posix(ECONNABORTED);
-}
+bool is_unmounted(std::error_code why) { return !why || why == posix(ENODEV) || why == posix(ECONNABORTED); }
 
 }  // namespace
 
@@ -80,7 +79,8 @@ void Session::greeted(const Settings& settings) {
   }
   log::info("fuse.session.ready", {{"protocol", fmt::format("7.{}", settings.minor)},
                                    {"flags", fmt::format("{:#x}", settings.flags)},
-                                   {"max_write", settings.max_write}, {"loops", shared_->workers.size()}});
+                                   {"max_write", settings.max_write},
+                                   {"loops", shared_->workers.size()}});
   for (unsigned i = 1; i < shared_->workers.size(); ++i) {
     runtime_.post(i, [worker = shared_->workers[i].get(), settings] { worker->start(settings); });
   }

@@ -22,7 +22,7 @@ class Delivery {
   RawRequest request;  ///< its bytes stay where they are until recycled
 
   // For the worker, while the request is unanswered.
-  DirWriter listing;                ///< what a READDIR has gathered
+  DirWriter listing;                 ///< what a READDIR has gathered
   asio::cancellation_signal cancel;  ///< terminal: ends the coroutine that answers
   Delivery* next = nullptr;          ///< chain of the in-flight table
   std::uint32_t limit = 0;           ///< bytes the kernel has room for
@@ -47,8 +47,8 @@ class Queue {
  public:
   virtual ~Queue() = default;
   virtual void start(RequestSink& sink) = 0;
-  /// Sends an answer: `error` is 0 or a positive errno (then `body` is left out). Answers to requests the kernel gave up
-  /// vanish.
+  /// Sends an answer: `error` is 0 or a positive errno (then `body` is left out). Answers to requests the kernel gave
+  /// up vanish.
   virtual void send(Delivery& delivery, int error, std::span<const iovec> body) = 0;
   /// Memory of at least `bytes` to build the answer in; it lives as long as the delivery is in hand.
   virtual std::span<std::byte> space(Delivery& delivery, std::size_t bytes) = 0;

@@ -61,7 +61,7 @@ class Worker final : private RequestSink {
   void interrupt_asked(Delivery& delivery, std::uint64_t unique);
   void cancel(Delivery& delivery);
   void cancel_running(bool only_lock_waits);
-  void be_patient();          ///< looks again, later, at what was interrupted
+  void be_patient();  ///< looks again, later, at what was interrupted
   void lose_patience();
 
   // Answers; each marks the delivery answered, none recycles it.
@@ -73,7 +73,8 @@ class Worker final : private RequestSink {
   void send_bytes(Delivery& delivery, std::span<const std::byte> bytes);
   void send_created(Delivery& delivery, const vfs::CreateReply& created);
   void send_read(Delivery& delivery, vfs::ReadReply& reply);
-  void send_sized(Delivery& delivery, std::string_view value);  ///< xattr: the size when limit is 0, ERANGE when too long
+  void send_sized(Delivery& delivery,
+                  std::string_view value);  ///< xattr: the size when limit is 0, ERANGE when too long
   void send_ioctl(Delivery& delivery, const vfs::IoctlReply& reply);
 
   vfs::Caller caller(const Delivery& delivery) const;

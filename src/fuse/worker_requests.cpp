@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::uint32_t kMostListing = 1u << 20;  // bytes of one READDIR answer
 
-constexpr std::uint32_t kLongestLink = 4095;      // bytes of a symlink's target: a page and its NUL
+constexpr std::uint32_t kLongestLink = 4095;          // bytes of a symlink's target: a page and its NUL
 constexpr std::uint64_t kMostCopied32 = 0xFFFFF000u;  // COPY_FILE_RANGE answers with 32 bits; whole pages of it
 
 }  // namespace
@@ -66,7 +66,8 @@ void Worker::send_created(Delivery& delivery, const vfs::CreateReply& created) {
 void Worker::send_read(Delivery& delivery, vfs::ReadReply& reply) {
   std::size_t room = delivery.limit;
   auto keep = reply.pieces.begin();
-  for (; keep != reply.pieces.end() && room > 0; ++keep) {  // never more than was asked for: the kernel would refuse all
+  for (; keep != reply.pieces.end() && room > 0;
+       ++keep) {  // never more than was asked for: the kernel would refuse all
     keep->iov_len = std::min(keep->iov_len, room);
     room -= keep->iov_len;
   }
@@ -87,8 +88,9 @@ void Worker::send_sized(Delivery& delivery, std::string_view value) {
 
 void Worker::send_ioctl(Delivery& delivery, const vfs::IoctlReply& reply) {
   fuse_ioctl_out out{reply.result, 0, 0, 0};
-  std::array<iovec, 2> body{{{&out, sizeof out},
-                             {const_cast<std::byte*>(reply.out.data()), std::min<std::size_t>(reply.out.size(), delivery.limit)}}};
+  std::array<iovec, 2> body{
+      {{&out, sizeof out},
+       {const_cast<std::byte*>(reply.out.data()), std::min<std::size_t>(reply.out.size(), delivery.limit)}}};
   send_body(delivery, body);
 }
 
@@ -134,9 +136,7 @@ class Asking {
     w_.settle(d_, fs_.readlink(who_, ino_), sized());
   }
   void operator()(const Symlink& r) { w_.settle(d_, fs_.symlink(who_, ino_, r.name, r.target), entry()); }
-  void operator()(const Mknod& r) {
-    w_.settle(d_, fs_.mknod(who_, ino_, r.name, r.mode, r.umask, r.rdev), entry());
-  }
+  void operator()(const Mknod& r) { w_.settle(d_, fs_.mknod(who_, ino_, r.name, r.mode, r.umask, r.rdev), entry()); }
   void operator()(const Mkdir& r) { w_.settle(d_, fs_.mkdir(who_, ino_, r.name, r.mode, r.umask), entry()); }
   void operator()(const Unlink& r) { w_.settle(d_, fs_.unlink(who_, ino_, r.name), nothing()); }
   void operator()(const Rmdir& r) { w_.settle(d_, fs_.rmdir(who_, ino_, r.name), nothing()); }
@@ -226,8 +226,10 @@ class Asking {
       d_.waits_for_lock = true;
       w_.queue_->set_aside(d_);
     }
-    w_.settle(d_, r.flock ? fs_.flock(who_, ino_, r.handle, r.owner, r.range.type, r.wait)
-                          : fs_.setlk(who_, ino_, r.handle, r.owner, r.range, r.wait), nothing());
+    w_.settle(d_,
+              r.flock ? fs_.flock(who_, ino_, r.handle, r.owner, r.range.type, r.wait)
+                      : fs_.setlk(who_, ino_, r.handle, r.owner, r.range, r.wait),
+              nothing());
   }
   void operator()(const Ioctl& r) {
     if (!options().ioctl) return w_.done(d_, ENOSYS);

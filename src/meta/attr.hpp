@@ -19,7 +19,14 @@ enum class FileType : std::uint8_t {
 };
 
 /// Attr::flags bits (JuiceFS 1.x node.flags).
-enum AttrFlag : std::uint8_t { kImmutable = 1, kAppendOnly = 2, kHidden = 4, kSystem = 8, kArchive = 16, kSkipTrash = 32 };
+enum AttrFlag : std::uint8_t {
+  kImmutable = 1,
+  kAppendOnly = 2,
+  kHidden = 4,
+  kSystem = 8,
+  kArchive = 16,
+  kSkipTrash = 32
+};
 
 /// What is known of an inode.
 struct Attr {

@@ -43,7 +43,8 @@ struct Client::IdBatch {
   }
 };
 
-Client::Client(std::shared_ptr<MetaEngine> engine, Format format, std::shared_ptr<const Clock> clock, ClientOptions options)
+Client::Client(std::shared_ptr<MetaEngine> engine, Format format, std::shared_ptr<const Clock> clock,
+               ClientOptions options)
     : engine_(std::move(engine)),
       format_(std::make_shared<const Format>(std::move(format))),
       clock_(std::move(clock)),

@@ -29,8 +29,8 @@ class OpenInodes {
 class DataReaper {
  public:
   virtual ~DataReaper() = default;
-  virtual void file_removed(Ino ino, std::uint64_t length) = 0;           ///< a DeletedFile record was written
-  virtual void slices_released(std::vector<DelayedSlice> slices) = 0;     ///< counts fell to <= 0
+  virtual void file_removed(Ino ino, std::uint64_t length) = 0;        ///< a DeletedFile record was written
+  virtual void slices_released(std::vector<DelayedSlice> slices) = 0;  ///< counts fell to <= 0
 };
 
 struct InodeEntry {

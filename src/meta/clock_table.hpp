@@ -8,8 +8,8 @@
 
 namespace kiseki::meta {
 
-/// A hash map whose least recently used values can be given up: each carries a "touched" bit, and a hand that sweeps the
-/// buckets spares what was touched since it last came by. Values of an older generation count as absent. Not
+/// A hash map whose least recently used values can be given up: each carries a "touched" bit, and a hand that sweeps
+/// the buckets spares what was touched since it last came by. Values of an older generation count as absent. Not
 /// thread-safe. `Hash` and `Equal` are transparent: looking up needs no owned key.
 template <class Key, class Value, class Hash, class Equal>
 class ClockTable {

@@ -210,7 +210,9 @@ std::optional<Entry> decode_entry(std::string_view bytes) {
 
 std::string encode_limits(const Quota& quota) {
   std::string out;
-  BigEndianWriter(out).u64(static_cast<std::uint64_t>(quota.max_space)).u64(static_cast<std::uint64_t>(quota.max_inodes));
+  BigEndianWriter(out)
+      .u64(static_cast<std::uint64_t>(quota.max_space))
+      .u64(static_cast<std::uint64_t>(quota.max_inodes));
   return out;
 }
 

@@ -22,7 +22,13 @@ inline constexpr std::size_t kSliceBytes = 24;
 
 /// pos u32 | id u64 | size u32 | off u32 | len u32
 constexpr std::array<std::byte, kSliceBytes> encode(const Slice& slice) {
-  return BigEndian<kSliceBytes>().u32(slice.pos).u64(slice.id.value).u32(slice.size).u32(slice.off).u32(slice.len).full();
+  return BigEndian<kSliceBytes>()
+      .u32(slice.pos)
+      .u64(slice.id.value)
+      .u32(slice.size)
+      .u32(slice.off)
+      .u32(slice.len)
+      .full();
 }
 inline constexpr auto kGoldenSlice = encode(Slice{.pos = 1, .id = SliceId{0x0203}, .size = 4, .off = 5, .len = 6});
 static_assert(kGoldenSlice[3] == std::byte{1} && kGoldenSlice[10] == std::byte{2} && kGoldenSlice[11] == std::byte{3} &&

@@ -48,10 +48,10 @@ struct PutAttr {  ///< inserts or replaces the whole inode
 };
 struct PatchAttr {  ///< changes only some fields of an inode that must exist (else the commit fails as a conflict)
   Ino ino;
-  std::uint32_t set = 0;         ///< AttrField bits taken from `to`
+  std::uint32_t set = 0;  ///< AttrField bits taken from `to`
   Attr to;
-  std::int32_t add_nlink = 0;    ///< relative, beside `set`
-  bool grow_length = false;      ///< length becomes max(length, to.length), beside `set`
+  std::int32_t add_nlink = 0;  ///< relative, beside `set`
+  bool grow_length = false;    ///< length becomes max(length, to.length), beside `set`
 };
 struct EraseAttr {
   Ino ino;
@@ -127,7 +127,8 @@ struct PutQuota {
   QuotaKey key;
   Quota quota;
 };
-struct AddQuotaUsage {  ///< of a quota that exists; a missing directory quota is left missing, a user's or group's is made
+struct AddQuotaUsage {  ///< of a quota that exists; a missing directory quota is left missing, a user's or group's is
+                        ///< made
   QuotaKey key;
   std::int64_t space = 0, inodes = 0;
 };
@@ -196,12 +197,12 @@ struct AppendChangeLog {
   std::string entry;
 };
 
-using Write = std::variant<PutAttr, PatchAttr, EraseAttr, PutEntry, EraseEntry, PutSymlink, EraseSymlink, PutXattr, EraseXattr,
-                           EraseXattrs, AddParent, AppendSlices, ReplaceSlices, EraseChunk, AddSliceRef, EraseSliceRef,
-                           AddCounter, PutCounter, AddDirStat, PutDirStat, EraseDirStat, PutQuota, AddQuotaUsage, EraseQuota,
-                           PutSession, EraseSession, PutSustained, EraseSustained, PutDeletedFile, EraseDeletedFile,
-                           PutDelayedSlices, EraseDelayedSlices, PutFileLock, EraseFileLock, PutRangeLocks, EraseLocksOf,
-                           InsertAcl, PutSetting, AppendChangeLog>;
+using Write = std::variant<PutAttr, PatchAttr, EraseAttr, PutEntry, EraseEntry, PutSymlink, EraseSymlink, PutXattr,
+                           EraseXattr, EraseXattrs, AddParent, AppendSlices, ReplaceSlices, EraseChunk, AddSliceRef,
+                           EraseSliceRef, AddCounter, PutCounter, AddDirStat, PutDirStat, EraseDirStat, PutQuota,
+                           AddQuotaUsage, EraseQuota, PutSession, EraseSession, PutSustained, EraseSustained,
+                           PutDeletedFile, EraseDeletedFile, PutDelayedSlices, EraseDelayedSlices, PutFileLock,
+                           EraseFileLock, PutRangeLocks, EraseLocksOf, InsertAcl, PutSetting, AppendChangeLog>;
 
 struct Commit {
   std::vector<Check> checks;
@@ -211,8 +212,10 @@ struct Commit {
 /// What became of a commit.
 struct Outcome {
   bool applied = false;
-  std::vector<std::size_t> failed;     ///< not applied: indexes of the checks that did not hold (or writes.size()-based: none)
-  std::vector<std::int64_t> returned;  ///< applied: one value per AppendSlices, AddSliceRef, AddCounter, InsertAcl, in order
+  std::vector<std::size_t>
+      failed;  ///< not applied: indexes of the checks that did not hold (or writes.size()-based: none)
+  std::vector<std::int64_t>
+      returned;  ///< applied: one value per AppendSlices, AddSliceRef, AddCounter, InsertAcl, in order
 };
 
 }  // namespace kiseki::meta

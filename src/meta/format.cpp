@@ -87,10 +87,17 @@ class Members {
 std::string quoted(std::string_view text) {
   std::string out;
   for (char c : json::serialize(json::value(json::string(text)))) switch (c) {
-      case '<': out += "\\u003c"; break;
-      case '>': out += "\\u003e"; break;
-      case '&': out += "\\u0026"; break;
-      default: out += c;
+      case '<':
+        out += "\\u003c";
+        break;
+      case '>':
+        out += "\\u003e";
+        break;
+      case '&':
+        out += "\\u0026";
+        break;
+      default:
+        out += c;
     }
   return out;
 }
@@ -163,7 +170,9 @@ int sign(const T& a, const T& b) {
 
 }  // namespace
 
-void throw_exception_from_error(const Failure& failure, const boost::source_location&) { throw std::runtime_error(failure.message); }
+void throw_exception_from_error(const Failure& failure, const boost::source_location&) {
+  throw std::runtime_error(failure.message);
+}
 
 Explained<Format> Format::parse(std::string_view text) {
   json::error_code ec;
@@ -271,9 +280,11 @@ int compare_versions(std::string_view a, std::string_view b) {
 
 Explained<void> Format::check_version() const {
   if (meta_version > kMetaVersion)
-    return bad(fmt::format("the volume has metadata version {}; this client reads up to {}", meta_version, kMetaVersion));
+    return bad(
+        fmt::format("the volume has metadata version {}; this client reads up to {}", meta_version, kMetaVersion));
   auto refuse = [](const char* key, std::string_view wanted, const char* how) {
-    return bad(fmt::format("the volume wants a client {} {} ({}); this one is compatible with {}", how, wanted, key, kCompatibleVersion));
+    return bad(fmt::format("the volume wants a client {} {} ({}); this one is compatible with {}", how, wanted, key,
+                           kCompatibleVersion));
   };
   if (!min_client_version.empty()) {
     auto order = compare_versions(kCompatibleVersion, min_client_version);
@@ -290,7 +301,8 @@ Explained<void> Format::check_version() const {
 
 Explained<void> Format::check_options() const {
   if (!valid_volume_name(name))
-    return bad(fmt::format("volume name \"{}\": 3 to 63 characters of a-z, 0-9 and '-', not beginning or ending with '-'", name));
+    return bad(fmt::format(
+        "volume name \"{}\": 3 to 63 characters of a-z, 0-9 and '-', not beginning or ending with '-'", name));
   if (block_kib < 64 || block_kib > 16384 || (block_kib & (block_kib - 1)) != 0)
     return bad(fmt::format("block size {} KiB: a power of two from 64 KiB to 16 MiB", block_kib));
   if (!compression.empty() && compression != "none" && compression != "lz4" && compression != "zstd")

@@ -21,8 +21,8 @@ struct Tier {
   friend bool operator==(const Tier&, const Tier&) = default;
 };
 
-/// What a volume is: the `setting` record, JSON text as JuiceFS 1.4 writes it (sql.md section 8, FORMAT.md). Members are
-/// in the order of the text. Secrets are as stored until `decrypt_secrets`.
+/// What a volume is: the `setting` record, JSON text as JuiceFS 1.4 writes it (sql.md section 8, FORMAT.md). Members
+/// are in the order of the text. Secrets are as stored until `decrypt_secrets`.
 struct Format {
   std::string name, uuid;
   std::string storage = "file";
@@ -47,11 +47,13 @@ struct Format {
   bool change_log = false;
   std::int64_t change_log_max_age = 0, change_log_max_lines = 0;  ///< seconds; lines
   std::string kerb_conf;
-  std::vector<std::pair<std::string, std::string>> unknown;  ///< keys we do not know and their JSON text, kept as they are
+  std::vector<std::pair<std::string, std::string>>
+      unknown;  ///< keys we do not know and their JSON text, kept as they are
 
   friend bool operator==(const Format&, const Format&) = default;
 
-  /// Reads any JSON layout. Fails (EINVAL) on text that is not an object, a member of the wrong type, or no Name or UUID.
+  /// Reads any JSON layout. Fails (EINVAL) on text that is not an object, a member of the wrong type, or no Name or
+  /// UUID.
   static Explained<Format> parse(std::string_view text);
   /// One key per line, in JuiceFS's order; unknown keys last.
   std::string to_json() const;
@@ -67,8 +69,8 @@ struct Format {
   /// What `format` may make: name, block size, compression, shards, trash days in their ranges. Names the bad option.
   Explained<void> check_options() const;
 
-  /// Replaces SecretKey, SessionToken and EncryptKey by their plain text, if KeyEncrypted. Fails on a wrong key or damage,
-  /// on secrets a dump has removed, and on EncryptAlgo sm4gcm, whose cipher OpenSSL 3.0 lacks.
+  /// Replaces SecretKey, SessionToken and EncryptKey by their plain text, if KeyEncrypted. Fails on a wrong key or
+  /// damage, on secrets a dump has removed, and on EncryptAlgo sm4gcm, whose cipher OpenSSL 3.0 lacks.
   Explained<void> decrypt_secrets();
   /// The reverse, with fresh nonces; sets KeyEncrypted when there is any secret.
   Explained<void> encrypt_secrets();

@@ -78,10 +78,11 @@ Explained<std::string> decrypt_secret(std::string_view uuid, std::string_view st
   Ctx ctx(EVP_CIPHER_CTX_new());
   int n = 0, rest = 0;
   unsigned char none = 0;
-  bool ok = ctx && EVP_DecryptInit_ex(ctx.get(), EVP_aes_128_gcm(), nullptr, key.data(), bytes(raw)) == 1 &&
-            EVP_DecryptUpdate(ctx.get(), size ? bytes(plain) : &none, &n, bytes(raw) + kNonce, static_cast<int>(size)) == 1 &&
-            EVP_CIPHER_CTX_ctrl(ctx.get(), EVP_CTRL_GCM_SET_TAG, kTag, bytes(tag)) == 1 &&
-            EVP_DecryptFinal_ex(ctx.get(), size ? bytes(plain) + n : &none, &rest) == 1;
+  bool ok =
+      ctx && EVP_DecryptInit_ex(ctx.get(), EVP_aes_128_gcm(), nullptr, key.data(), bytes(raw)) == 1 &&
+      EVP_DecryptUpdate(ctx.get(), size ? bytes(plain) : &none, &n, bytes(raw) + kNonce, static_cast<int>(size)) == 1 &&
+      EVP_CIPHER_CTX_ctrl(ctx.get(), EVP_CTRL_GCM_SET_TAG, kTag, bytes(tag)) == 1 &&
+      EVP_DecryptFinal_ex(ctx.get(), size ? bytes(plain) + n : &none, &rest) == 1;
   if (!ok) return damaged("its tag does not match: damaged, or encrypted under another UUID");
   return plain;
 }
@@ -106,14 +107,16 @@ Explained<void> known_cipher(const Format& format) {
 Explained<void> Format::decrypt_secrets() {
   for (auto secret : kSecrets)
     if (this->*secret.member == kRemoved)
-      return damaged(std::string(secret.name) + " of this volume was removed by a dump; set it again with `kiseki config`");
+      return damaged(std::string(secret.name) +
+                     " of this volume was removed by a dump; set it again with `kiseki config`");
   if (!key_encrypted) return {};
   if (auto known = known_cipher(*this); !known) return known;
   for (auto secret : kSecrets) {
     auto& text = this->*secret.member;
     if (text.empty()) continue;
     auto plain = decrypt_secret(uuid, text);
-    if (!plain) return damaged(std::string(secret.name) + " of this volume cannot be decrypted: " + plain.error().message);
+    if (!plain)
+      return damaged(std::string(secret.name) + " of this volume cannot be decrypted: " + plain.error().message);
     text = std::move(*plain);
   }
   key_encrypted = false;

@@ -40,7 +40,9 @@ asio::awaitable<void> Housekeeper::run() {
   }
 }
 
-bool Housekeeper::out_of_time(Timestamp began) const { return client_.clock().now().sec - began.sec >= options_.longest.count(); }
+bool Housekeeper::out_of_time(Timestamp began) const {
+  return client_.clock().now().sec - began.sec >= options_.longest.count();
+}
 
 Async<void> Housekeeper::look() {
   struct Job {
@@ -169,7 +171,8 @@ Async<std::size_t> Housekeeper::expire_trash() {
 namespace {
 
 /// Drops the references of one compaction's slices, if nobody did meanwhile: every such drop changes their counts.
-Async<std::vector<DelayedSlice>> drop_delayed(Client& client, const DelayedSlices& row, const std::map<SliceId, Record>& refs) {
+Async<std::vector<DelayedSlice>> drop_delayed(Client& client, const DelayedSlices& row,
+                                              const std::map<SliceId, Record>& refs) {
   std::map<SliceId, std::pair<std::uint32_t, std::int64_t>> counts;
   for (auto& slice : row.slices) counts[slice.id].first = slice.size, ++counts[slice.id].second;
   Commit commit;
@@ -212,7 +215,8 @@ Async<std::size_t> Housekeeper::expire_delayed_slices() {
     CO_TRY(auto rows, co_await client_.engine().scan_delayed_slices(before, kBatch));
     std::size_t handled = 0;
     for (auto& row : rows) {
-      bool known = std::all_of(row.slices.begin(), row.slices.end(), [&](auto& slice) { return refs.contains(slice.id); });
+      bool known =
+          std::all_of(row.slices.begin(), row.slices.end(), [&](auto& slice) { return refs.contains(slice.id); });
       if (!known) continue;
       CO_TRY(auto released, co_await drop_delayed(client_, row, refs));
       ++handled;

@@ -15,10 +15,10 @@ namespace kiseki::meta {
 class Housekeeper {
  public:
   struct Options {
-    bool background_jobs = true;           ///< false: `start` does nothing (--no-bgjob)
-    std::chrono::seconds period{3600};     ///< of each job, among all clients
-    std::chrono::seconds look_every{60};   ///< how often this client asks whether a job is due
-    std::chrono::seconds longest{3000};    ///< a run stops after this; the next goes on
+    bool background_jobs = true;          ///< false: `start` does nothing (--no-bgjob)
+    std::chrono::seconds period{3600};    ///< of each job, among all clients
+    std::chrono::seconds look_every{60};  ///< how often this client asks whether a job is due
+    std::chrono::seconds longest{3000};   ///< a run stops after this; the next goes on
   };
   Housekeeper(Client& client, asio::any_io_executor home, Options options);
 

@@ -8,10 +8,10 @@
 #include "core/result.hpp"
 #include "meta/client.hpp"
 
-/// POSIX, written once over transactional records: one file per operation in meta/ops/. Every function is one round trip
-/// when what it reads is cached, retries on conflict by itself, and answers errnos as Linux documents them. `client`
-/// outlives the call; names and targets are owned. Permission checks are the kernel's (default_permissions) but for
-/// what it cannot know: sticky trash, immutable/append flags, trash inodes.
+/// POSIX, written once over transactional records: one file per operation in meta/ops/. Every function is one round
+/// trip when what it reads is cached, retries on conflict by itself, and answers errnos as Linux documents them.
+/// `client` outlives the call; names and targets are owned. Permission checks are the kernel's (default_permissions)
+/// but for what it cannot know: sticky trash, immutable/append flags, trash inodes.
 namespace kiseki::meta {
 
 struct Who {
@@ -35,20 +35,21 @@ Async<InodeEntry> link(Client&, Who, Ino ino, Ino parent, std::string name);
 
 struct Removed {
   Ino ino;
-  Attr attr;            ///< after: nlink 0 when the last name went
+  Attr attr;                   ///< after: nlink 0 when the last name went
   bool data_released = false;  ///< a DeletedFile record was written (the reaper was told)
 };
 Async<Removed> unlink(Client&, Who, Ino parent, std::string name, bool skip_trash = false);
 Async<Removed> rmdir(Client&, Who, Ino parent, std::string name, bool skip_trash = false);
 
 struct Renamed {
-  Ino ino;                              ///< what moved
-  std::optional<Removed> replaced;      ///< what stood there before
+  Ino ino;                          ///< what moved
+  std::optional<Removed> replaced;  ///< what stood there before
   std::optional<Ino> exchanged;
 };
 /// flags: RENAME_NOREPLACE 1, RENAME_EXCHANGE 2, RENAME_WHITEOUT 4. EINVAL for a directory into its own subtree, at any
 /// depth (the whole chain is checked; every climb is bounded).
-Async<Renamed> rename(Client&, Who, Ino parent, std::string name, Ino to_parent, std::string to_name, std::uint32_t flags);
+Async<Renamed> rename(Client&, Who, Ino parent, std::string name, Ino to_parent, std::string to_name,
+                      std::uint32_t flags);
 
 Async<std::string> readlink(Client&, Ino ino);
 
@@ -85,25 +86,27 @@ struct WrittenSlices {
   std::vector<Chunk> chunks;  ///< each chunk touched, once
   Attr attr;
 };
-/// Appends many records of one file in one commit, in order. Several may show parts of one slice: it then counts as many
-/// references. Errors as write_slice.
+/// Appends many records of one file in one commit, in order. Several may show parts of one slice: it then counts as
+/// many references. Errors as write_slice.
 Async<WrittenSlices> write_slices(Client&, Ino ino, std::vector<PlacedSlice> records, Timestamp mtime);
 struct CopiedRange {
   std::uint64_t bytes = 0;
   Attr attr;
 };
 /// Copies by reference: translated records, shared slices.
-Async<CopiedRange> copy_range(Client&, Ino in, std::uint64_t in_offset, Ino out, std::uint64_t out_offset, std::uint64_t length);
+Async<CopiedRange> copy_range(Client&, Ino in, std::uint64_t in_offset, Ino out, std::uint64_t out_offset,
+                              std::uint64_t length);
 /// Replaces records [first, first+count) of a chunk, seen as `seen`, by one slice. ESTALE when they changed meanwhile
 /// (the new slice is then released). With trash the old slices are delayed, else released.
-Async<void> compacted(Client&, Ino ino, ChunkIndex index, Slices seen, std::uint32_t first, std::uint32_t count, Slice with);
+Async<void> compacted(Client&, Ino ino, ChunkIndex index, Slices seen, std::uint32_t first, std::uint32_t count,
+                      Slice with);
 
 Async<void> set_xattr(Client&, Ino ino, std::string name, std::string value, std::uint32_t flags);
 Async<std::string> get_xattr(Client&, Ino ino, std::string name);
 Async<std::vector<std::string>> list_xattrs(Client&, Ino ino);
 Async<void> remove_xattr(Client&, Ino ino, std::string name);
-/// POSIX ACLs as the kernel's xattr blobs (system.posix_acl_access / _default). ENODATA when there is none; EOPNOTSUPP when the volume has
-/// none enabled. An empty blob removes.
+/// POSIX ACLs as the kernel's xattr blobs (system.posix_acl_access / _default). ENODATA when there is none; EOPNOTSUPP
+/// when the volume has none enabled. An empty blob removes.
 Async<std::string> get_acl(Client&, Ino ino, bool default_acl);
 Async<Attr> set_acl(Client&, Who, Ino ino, bool default_acl, std::string blob);
 

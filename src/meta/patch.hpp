@@ -5,7 +5,8 @@
 #include "meta/attr_fields.hpp"
 #include "meta/commit.hpp"
 
-/// What single checks and writes mean to the value of a record: the same words for every engine that computes them here.
+/// What single checks and writes mean to the value of a record: the same words for every engine that computes them
+/// here.
 namespace kiseki::meta {
 
 inline void patch(Attr& attr, const PatchAttr& change) {

@@ -165,15 +165,16 @@ struct SessionKey {
   friend auto operator<=>(const SessionKey&, const SessionKey&) = default;
 };
 
-using Key = std::variant<AttrKey, EntryKey, ChunkKey, SymlinkKey, XattrKey, XattrsKey, ParentsKey, CounterKey, SliceRefKey,
-                         DirStatKey, QuotaKey, FileLocksKey, RangeLocksKey, AclKey, SettingKey, SessionKey>;
+using Key =
+    std::variant<AttrKey, EntryKey, ChunkKey, SymlinkKey, XattrKey, XattrsKey, ParentsKey, CounterKey, SliceRefKey,
+                 DirStatKey, QuotaKey, FileLocksKey, RangeLocksKey, AclKey, SettingKey, SessionKey>;
 
 /// The value under a key; monostate: absent. Which alternative a key kind has:
-///   AttrKey Attr · EntryKey Entry · ChunkKey Slices · SymlinkKey, XattrKey, SettingKey std::string · XattrsKey Xattrs ·
-///   ParentsKey Parents · CounterKey int64 · SliceRefKey SliceRef · DirStatKey DirStat · QuotaKey Quota ·
+///   AttrKey Attr · EntryKey Entry · ChunkKey Slices · SymlinkKey, XattrKey, SettingKey std::string · XattrsKey Xattrs
+///   · ParentsKey Parents · CounterKey int64 · SliceRefKey SliceRef · DirStatKey DirStat · QuotaKey Quota ·
 ///   FileLocksKey FileLocks · RangeLocksKey RangeLockTable · AclKey AclRule · SessionKey Session.
 /// Collections (Slices, Xattrs, Parents, locks) are never absent, only empty; a counter without a row is absent.
-using Record = std::variant<std::monostate, Attr, Entry, Slices, std::string, std::int64_t, SliceRef, DirStat, Quota, Session,
-                            FileLocks, RangeLockTable, AclRule, Xattrs, Parents>;
+using Record = std::variant<std::monostate, Attr, Entry, Slices, std::string, std::int64_t, SliceRef, DirStat, Quota,
+                            Session, FileLocks, RangeLockTable, AclRule, Xattrs, Parents>;
 
 }  // namespace kiseki::meta

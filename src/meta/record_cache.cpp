@@ -38,14 +38,13 @@ std::uint32_t RecordCache::slot_of(Ino parent, std::string_view name) {
 }
 
 std::uint32_t RecordCache::slot_of(const Key& key) {
-  return std::visit(Overloaded{[](const AttrKey& k) { return slot_of(k.ino); },
-                               [](const EntryKey& k) { return slot_of(k.parent, k.name); },
-                               [](const ChunkKey& k) { return slot_of(k.ino); },
-                               [](const SymlinkKey& k) { return slot_of(k.ino); },
-                               [](const XattrsKey& k) { return slot_of(k.ino); },
-                               [](const XattrKey& k) { return slot_of(k.ino); },
-                               [](const auto&) { return kNoSlot; }},
-                    key);
+  return std::visit(
+      Overloaded{[](const AttrKey& k) { return slot_of(k.ino); },
+                 [](const EntryKey& k) { return slot_of(k.parent, k.name); },
+                 [](const ChunkKey& k) { return slot_of(k.ino); }, [](const SymlinkKey& k) { return slot_of(k.ino); },
+                 [](const XattrsKey& k) { return slot_of(k.ino); }, [](const XattrKey& k) { return slot_of(k.ino); },
+                 [](const auto&) { return kNoSlot; }},
+      key);
 }
 
 namespace {
@@ -53,20 +52,14 @@ namespace {
 /// Calls `ino(Ino)` or `name(EntryKey)` for what a write touches among the cached kinds.
 template <class OnIno, class OnName>
 void touched_by(const Write& write, OnIno on_ino, OnName on_name) {
-  std::visit(Overloaded{[&](const PutAttr& w) { on_ino(w.ino); },
-                        [&](const PatchAttr& w) { on_ino(w.ino); },
-                        [&](const EraseAttr& w) { on_ino(w.ino); },
-                        [&](const PutEntry& w) { on_name(w.key); },
-                        [&](const EraseEntry& w) { on_name(w.key); },
-                        [&](const PutSymlink& w) { on_ino(w.ino); },
-                        [&](const EraseSymlink& w) { on_ino(w.ino); },
-                        [&](const PutXattr& w) { on_ino(w.key.ino); },
-                        [&](const EraseXattr& w) { on_ino(w.key.ino); },
-                        [&](const EraseXattrs& w) { on_ino(w.ino); },
+  std::visit(Overloaded{[&](const PutAttr& w) { on_ino(w.ino); }, [&](const PatchAttr& w) { on_ino(w.ino); },
+                        [&](const EraseAttr& w) { on_ino(w.ino); }, [&](const PutEntry& w) { on_name(w.key); },
+                        [&](const EraseEntry& w) { on_name(w.key); }, [&](const PutSymlink& w) { on_ino(w.ino); },
+                        [&](const EraseSymlink& w) { on_ino(w.ino); }, [&](const PutXattr& w) { on_ino(w.key.ino); },
+                        [&](const EraseXattr& w) { on_ino(w.key.ino); }, [&](const EraseXattrs& w) { on_ino(w.ino); },
                         [&](const AppendSlices& w) { on_ino(w.chunk.ino); },
                         [&](const ReplaceSlices& w) { on_ino(w.chunk.ino); },
-                        [&](const EraseChunk& w) { on_ino(w.chunk.ino); },
-                        [](const auto&) {}},
+                        [&](const EraseChunk& w) { on_ino(w.chunk.ino); }, [](const auto&) {}},
              write);
 }
 
@@ -167,8 +160,8 @@ void RecordCache::make_room(Shard& shard) {
   // Two for one until under the limit again; a shard that holds next to nothing leaves the duty to the others.
   constexpr std::size_t kSpare = 8;
   for (int turn = 0; turn < 2 && records_.load(std::memory_order_relaxed) > max_records_; ++turn) {
-    std::size_t largest = std::max({shard.attrs.size(), shard.entries.size(), shard.chunks.size(), shard.symlinks.size(),
-                                    shard.xattrs.size()});
+    std::size_t largest = std::max(
+        {shard.attrs.size(), shard.entries.size(), shard.chunks.size(), shard.symlinks.size(), shard.xattrs.size()});
     if (largest <= kSpare) return;
     if (largest == shard.entries.size()) {
       if (auto gone = shard.entries.evict()) drop(shard.complete, gone->parent);
@@ -218,7 +211,8 @@ void RecordCache::install(Ticket ticket, const Key& key, const Record& record) {
                         [&](const ChunkKey& k) {
                           auto* slices = std::get_if<Slices>(&record);
                           auto value = std::make_shared<const Slices>(slices ? *slices : Slices());
-                          locked(k.ino, [&](Shard& s) { store(s, s.chunks, ChunkId{k.ino, k.index}, std::move(value)); });
+                          locked(k.ino,
+                                 [&](Shard& s) { store(s, s.chunks, ChunkId{k.ino, k.index}, std::move(value)); });
                         },
                         [&](const SymlinkKey& k) {
                           if (auto* target = std::get_if<std::string>(&record))
@@ -317,9 +311,7 @@ class RecordCache::Applier {
     change_chunk(w.chunk, [&](Slices& all) { all.insert(all.end(), w.slices.begin(), w.slices.end()); });
   }
   void apply(const ReplaceSlices& w) {
-    change_chunk(w.chunk, [&](Slices& all) {
-      replace_slices(all, w);
-    });
+    change_chunk(w.chunk, [&](Slices& all) { replace_slices(all, w); });
   }
   template <class Change>
   void change_chunk(const ChunkKey& key, Change change) {
@@ -376,8 +368,6 @@ void RecordCache::changed_elsewhere(const Key& key) noexcept {
              key);
 }
 
-void RecordCache::everything_may_have_changed() noexcept {
-  generation_.fetch_add(1, std::memory_order_acq_rel);
-}
+void RecordCache::everything_may_have_changed() noexcept { generation_.fetch_add(1, std::memory_order_acq_rel); }
 
 }  // namespace kiseki::meta

@@ -21,8 +21,8 @@ namespace kiseki::meta {
 /// symlinks, extended attributes. It hears every commit of its engine in order and applies the writes, so that it is
 /// right as long as the engine is `coherent()`; whoever answers from it alone asks that *before* reading.
 ///
-/// Values fetched meanwhile never bring an old record back: a fetch takes a `Ticket` first, and a value is installed only
-/// if nothing under its key changed since, and no commit that touches it is under way (see `announce`).
+/// Values fetched meanwhile never bring an old record back: a fetch takes a `Ticket` first, and a value is installed
+/// only if nothing under its key changed since, and no commit that touches it is under way (see `announce`).
 ///
 /// Bounded by the number of records; thread-safe, sharded by inode, never blocks for long.
 class RecordCache final : public ChangeObserver {
@@ -35,7 +35,7 @@ class RecordCache final : public ChangeObserver {
   std::optional<std::optional<Entry>> entry(Ino parent, std::string_view name);
   std::shared_ptr<const Slices> slices(Ino ino, ChunkIndex index);  ///< null: not known
   std::optional<std::string> symlink(Ino ino);
-  std::shared_ptr<const Xattrs> xattrs(Ino ino);                    ///< null: not known
+  std::shared_ptr<const Xattrs> xattrs(Ino ino);  ///< null: not known
 
   // ---- installing what was fetched ----
   struct Ticket {
@@ -51,7 +51,9 @@ class RecordCache final : public ChangeObserver {
   /// that the observer has yet to apply to the cached records.
   class [[nodiscard]] Announcement {
    public:
-    Announcement(Announcement&& other) noexcept : cache_(other.cache_), slots_(std::move(other.slots_)) { other.slots_.clear(); }
+    Announcement(Announcement&& other) noexcept : cache_(other.cache_), slots_(std::move(other.slots_)) {
+      other.slots_.clear();
+    }
     Announcement& operator=(Announcement&&) = delete;
     ~Announcement();
 
@@ -87,8 +89,12 @@ class RecordCache final : public ChangeObserver {
   struct Hash {
     using is_transparent = void;
     std::size_t operator()(Ino ino) const { return std::hash<Ino>()(ino); }
-    std::size_t operator()(const ChunkId& c) const { return std::hash<Ino>()(Ino{c.ino.value ^ (std::uint64_t{c.index.value} << 40)}); }
-    std::size_t operator()(const NameView& n) const { return std::hash<std::string_view>()(n.name) ^ std::hash<Ino>()(n.parent); }
+    std::size_t operator()(const ChunkId& c) const {
+      return std::hash<Ino>()(Ino{c.ino.value ^ (std::uint64_t{c.index.value} << 40)});
+    }
+    std::size_t operator()(const NameView& n) const {
+      return std::hash<std::string_view>()(n.name) ^ std::hash<Ino>()(n.parent);
+    }
     std::size_t operator()(const NameKey& n) const { return (*this)(NameView{n.parent, n.name}); }
   };
   struct Equal {

@@ -29,7 +29,8 @@ ClientSession::~ClientSession() = default;
 std::int64_t ClientSession::expiry() const {
   auto now = client_.clock().now().sec;
   if (options_.heartbeat.count() == 0) return now + kYear;
-  return now + std::max<std::int64_t>(1, std::chrono::duration_cast<std::chrono::seconds>(5 * options_.heartbeat).count());
+  return now +
+         std::max<std::int64_t>(1, std::chrono::duration_cast<std::chrono::seconds>(5 * options_.heartbeat).count());
 }
 
 Async<void> ClientSession::start() {
@@ -116,7 +117,8 @@ Async<void> ClientSession::reload_format() {
   }
   auto current = client_.format();
   if (format->uuid != current->uuid) co_return lost("another volume took the place of this one"), done();
-  if (format->meta_version > kMetaVersion) co_return lost("the volume's metadata became too new for this client"), done();
+  if (format->meta_version > kMetaVersion)
+    co_return lost("the volume's metadata became too new for this client"), done();
   if (format->key_encrypted) {
     if (auto opened = format->decrypt_secrets(); !opened) {
       log::error("meta.format.secrets", {{"why", opened.error().message}});

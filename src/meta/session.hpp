@@ -25,9 +25,9 @@ struct SessionInfo {
   static Result<SessionInfo> parse(std::string_view json);  ///< EINVAL
 };
 
-/// This client among the others of its volume: registered, heard of every heartbeat, cleaned up after at the end. It also
-/// buries the dead (elected among all clients) and rereads the volume's format and quotas. `start` once, `close` before
-/// destruction; both on the home executor.
+/// This client among the others of its volume: registered, heard of every heartbeat, cleaned up after at the end. It
+/// also buries the dead (elected among all clients) and rereads the volume's format and quotas. `start` once, `close`
+/// before destruction; both on the home executor.
 class ClientSession {
  public:
   struct Options {
@@ -65,11 +65,13 @@ class ClientSession {
   TaskGroup tasks_;
 };
 
-/// True once per `interval` among all clients of the volume: the counter holds when the job last ran (sql.md section 9).
+/// True once per `interval` among all clients of the volume: the counter holds when the job last ran (sql.md section
+/// 9).
 enum class Elected { yes, no };
 Async<Elected> elect(Client& client, Counter job, std::chrono::seconds interval);
 
-/// Ends sessions whose expiry has passed: their locks go, what they held open is deleted, then the record. Answers how many.
+/// Ends sessions whose expiry has passed: their locks go, what they held open is deleted, then the record. Answers how
+/// many.
 Async<std::size_t> reap_stale_sessions(Client& client);
 /// The same for one session, whatever its expiry.
 Async<void> end_session(Client& client, SessionId sid);

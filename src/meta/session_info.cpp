@@ -1,7 +1,7 @@
+#include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <arpa/inet.h>
 #include <spdlog/fmt/fmt.h>
 #include <unistd.h>
 
@@ -54,7 +54,8 @@ Timestamp parse_rfc3339(const std::string& text) {
   Timestamp at{::timegm(&utc), 0};
   if (*rest == '.') {
     std::uint32_t unit = 100'000'000;
-    for (++rest; *rest >= '0' && *rest <= '9'; ++rest, unit /= 10) at.nsec += static_cast<std::uint32_t>(*rest - '0') * unit;
+    for (++rest; *rest >= '0' && *rest <= '9'; ++rest, unit /= 10)
+      at.nsec += static_cast<std::uint32_t>(*rest - '0') * unit;
   }
   int hours = 0, minutes = 0;
   if ((*rest == '+' || *rest == '-') && std::sscanf(rest + 1, "%2d:%2d", &hours, &minutes) == 2)

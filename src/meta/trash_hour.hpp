@@ -12,7 +12,8 @@ namespace kiseki::meta {
 
 class Client;
 
-/// The directory of the trash for what is removed in the current hour (UTC), named YYYY-MM-DD-HH, made on demand. Thread-safe.
+/// The directory of the trash for what is removed in the current hour (UTC), named YYYY-MM-DD-HH, made on demand.
+/// Thread-safe.
 class TrashHour {
  public:
   /// Its inode. With `again` a remembered one is looked up anew (somebody removed it).

@@ -21,7 +21,8 @@ Txn::AttrRead* Txn::find(Ino ino) {
 bool Txn::known(const Key& key) const {
   if (auto* k = std::get_if<AttrKey>(&key)) return find(k->ino) != nullptr;
   if (auto* k = std::get_if<EntryKey>(&key))
-    return std::any_of(entries_.begin(), entries_.end(), [&](const EntryRead& e) { return e.parent == k->parent && e.name == k->name; });
+    return std::any_of(entries_.begin(), entries_.end(),
+                       [&](const EntryRead& e) { return e.parent == k->parent && e.name == k->name; });
   return std::any_of(others_.begin(), others_.end(), [&](const OtherRead& o) { return o.key == key; });
 }
 
@@ -164,11 +165,13 @@ Commit Txn::build() {
       else
         commit.checks.push_back(AttrAbsent{read.ino});
     }
-    if (read.set != 0 || read.add_nlink != 0) commit.writes.push_back(PatchAttr{read.ino, read.set, *read.now, read.add_nlink});
+    if (read.set != 0 || read.add_nlink != 0)
+      commit.writes.push_back(PatchAttr{read.ino, read.set, *read.now, read.add_nlink});
   }
   for (auto& read : entries_) {
     if (!read.checked) continue;
-    commit.checks.push_back(Unchanged{EntryKey{read.parent, std::move(read.name)}, read.seen ? Record(*read.seen) : Record()});
+    commit.checks.push_back(
+        Unchanged{EntryKey{read.parent, std::move(read.name)}, read.seen ? Record(*read.seen) : Record()});
   }
   std::move(checks_.begin(), checks_.end(), std::back_inserter(commit.checks));
   for (auto& required : required_) commit.checks.push_back(std::move(required.first));
@@ -187,9 +190,10 @@ Async<Txn::Verdict> Txn::commit() {
     if (returned_) *returned_ = std::move(outcome.returned);
     co_return Verdict::applied;
   }
-  auto only_required = !outcome.failed.empty() && std::all_of(outcome.failed.begin(), outcome.failed.end(), [&](std::size_t i) {
-    return i >= first_required && i < first_required + required_.size();
-  });
+  auto only_required =
+      !outcome.failed.empty() && std::all_of(outcome.failed.begin(), outcome.failed.end(), [&](std::size_t i) {
+        return i >= first_required && i < first_required + required_.size();
+      });
   if (only_required) co_return posix(required_[outcome.failed.front() - first_required].second);
   co_return Verdict::differs;
 }

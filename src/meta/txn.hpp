@@ -126,8 +126,9 @@ class Retries {
 };
 
 /// Runs `body` (Txn& → Async<T>), commits what it collected, and on conflict runs it again from the top with everything
-/// read anew: it must not add to outside state. What it answers without writing (ENOENT, EEXIST, success) counts only if
-/// all it read was certain. Errors: the body's; EAGAIN after 50 conflicts; ECANCELED when cancelled while backing off.
+/// read anew: it must not add to outside state. What it answers without writing (ENOENT, EEXIST, success) counts only
+/// if all it read was certain. Errors: the body's; EAGAIN after 50 conflicts; ECANCELED when cancelled while backing
+/// off.
 template <class T, class Body>
 Async<T> transact(Client& client, Body body) {
   Retries retries;

@@ -1,11 +1,11 @@
 #include "meta/volume_format.hpp"
 
+#include <spdlog/fmt/fmt.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include <array>
 #include <optional>
-#include <spdlog/fmt/fmt.h>
 
 namespace kiseki::meta {
 
@@ -49,7 +49,8 @@ std::optional<std::string> forbidden_change(const Format& from, const Format& to
   auto plain = [](const std::string& compression) { return compression.empty() ? std::string("none") : compression; };
   if (from.name != to.name) return differs("name", from.name, to.name);
   if (from.block_kib != to.block_kib) return differs("block size (KiB)", from.block_kib, to.block_kib);
-  if (plain(from.compression) != plain(to.compression)) return differs("compression", plain(from.compression), plain(to.compression));
+  if (plain(from.compression) != plain(to.compression))
+    return differs("compression", plain(from.compression), plain(to.compression));
   if (from.shards != to.shards) return differs("number of shards", from.shards, to.shards);
   if (from.hash_prefix != to.hash_prefix) return differs("hash prefix", from.hash_prefix, to.hash_prefix);
   if (from.meta_version != to.meta_version) return differs("metadata version", from.meta_version, to.meta_version);
@@ -97,7 +98,8 @@ Async<void> forget_stale_counts(MetaEngine& engine, const Format& from, const Fo
   co_return Result<void>{};
 }
 
-Async<void> change_settings(MetaEngine& engine, const std::string& stored, const std::string& text, bool trash, Timestamp now) {
+Async<void> change_settings(MetaEngine& engine, const std::string& stored, const std::string& text, bool trash,
+                            Timestamp now) {
   Keys keys{AttrKey{kTrashIno}};
   CO_TRY(auto records, co_await engine.fetch(std::move(keys)));
   Commit commit;
@@ -142,7 +144,8 @@ asio::awaitable<Explained<Format>> format_volume(MetaEngine& engine, Format want
     auto parsed = Format::parse(*text);
     if (!parsed) co_return parsed.error();
     if (parsed->meta_version > kMetaVersion)
-      co_return failure(ENOTSUP, fmt::format("the volume has metadata version {}, newer than {}", parsed->meta_version, kMetaVersion));
+      co_return failure(ENOTSUP, fmt::format("the volume has metadata version {}, newer than {}", parsed->meta_version,
+                                             kMetaVersion));
     existing = std::move(*parsed);
     if (auto why = forbidden_change(*existing, wanted)) co_return failure(EINVAL, *why);
     wanted.uuid = existing->uuid;
@@ -161,7 +164,8 @@ asio::awaitable<Explained<Format>> format_volume(MetaEngine& engine, Format want
     auto forgotten = co_await forget_stale_counts(engine, *existing, stored);
     if (!forgotten) co_return engine_failed(forgotten.error());
     auto changed = co_await change_settings(engine, *text, stored.to_json(), stored.has_trash(), clock.now());
-    if (!changed && changed.error() == posix(EBUSY)) co_return failure(EBUSY, "another process changed the settings at the same moment");
+    if (!changed && changed.error() == posix(EBUSY))
+      co_return failure(EBUSY, "another process changed the settings at the same moment");
     if (!changed) co_return engine_failed(changed.error());
   }
   wanted.key_encrypted = stored.key_encrypted;
@@ -170,7 +174,8 @@ asio::awaitable<Explained<Format>> format_volume(MetaEngine& engine, Format want
 
 std::string new_uuid() {
   std::array<unsigned char, 16> raw{};
-  if (::getrandom(raw.data(), raw.size(), 0) != static_cast<ssize_t>(raw.size())) raw[0] ^= static_cast<unsigned char>(::getpid());
+  if (::getrandom(raw.data(), raw.size(), 0) != static_cast<ssize_t>(raw.size()))
+    raw[0] ^= static_cast<unsigned char>(::getpid());
   raw[6] = static_cast<unsigned char>((raw[6] & 0x0F) | 0x40);
   raw[8] = static_cast<unsigned char>((raw[8] & 0x3F) | 0x80);
   std::string text;

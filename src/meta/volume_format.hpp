@@ -8,9 +8,9 @@
 namespace kiseki::meta {
 
 /// Makes a new volume (sql.md section 8: setting, counters, root, trash), or changes the settings of the one that is
-/// there. `wanted` carries plain secrets; they are stored encrypted. On an existing volume its UUID wins, and name, block
-/// size, compression, shards, hash prefix and metadata version must be the same. Answers the format as stored (secrets
-/// plain). Fails with a sentence; then nothing was changed.
+/// there. `wanted` carries plain secrets; they are stored encrypted. On an existing volume its UUID wins, and name,
+/// block size, compression, shards, hash prefix and metadata version must be the same. Answers the format as stored
+/// (secrets plain). Fails with a sentence; then nothing was changed.
 asio::awaitable<Explained<Format>> format_volume(MetaEngine& engine, Format wanted, const Clock& clock);
 
 /// The format of the volume, secrets plain, version checked. ENOENT: not formatted.

@@ -10,17 +10,22 @@ namespace kiseki::object {
 inline std::error_code object_error(int err) {
   switch (err) {
     case ENOENT:
-    case ENOTDIR: return ObjectErrc::not_found;
+    case ENOTDIR:
+      return ObjectErrc::not_found;
     case EACCES:
     case EPERM:
-    case EROFS: return ObjectErrc::access_denied;
+    case EROFS:
+      return ObjectErrc::access_denied;
     case ENOSPC:
-    case EDQUOT: return ObjectErrc::no_space;
+    case EDQUOT:
+      return ObjectErrc::no_space;
     case EISDIR:
     case EINVAL:
     case ENAMETOOLONG:
-    case ELOOP: return ObjectErrc::bad_request;
-    default: return ObjectErrc::unavailable;
+    case ELOOP:
+      return ObjectErrc::bad_request;
+    default:
+      return ObjectErrc::unavailable;
   }
 }
 

@@ -15,7 +15,8 @@ namespace {
 
 class Lister {
  public:
-  Lister(const std::string& root, const std::string& prefix, const std::string& after, std::size_t limit, bool one_level)
+  Lister(const std::string& root, const std::string& prefix, const std::string& after, std::size_t limit,
+         bool one_level)
       : root_(root), prefix_(prefix), after_(after), limit_(limit), one_level_(one_level) {}
 
   Result<ObjectPage> run() {
@@ -42,7 +43,7 @@ class Lister {
   }
 
   void add_child(std::string key, std::vector<ObjectInfo>& found) {
-    struct stat info {};
+    struct stat info{};
     if (::stat((root_ + key).c_str(), &info) != 0) return;  // gone meanwhile, or a dangling symlink
     if (S_ISDIR(info.st_mode)) {
       found.push_back({key + "/", 0, info.st_mtime, true});
@@ -86,8 +87,8 @@ class Lister {
 
 }  // namespace
 
-Result<ObjectPage> list_files(const std::string& root, const std::string& prefix, const std::string& after, std::size_t limit,
-                              const std::string& delimiter) {
+Result<ObjectPage> list_files(const std::string& root, const std::string& prefix, const std::string& after,
+                              std::size_t limit, const std::string& delimiter) {
   if (!delimiter.empty() && delimiter != "/") return make_error_code(ObjectErrc::bad_request);
   return Lister(root, prefix, after, limit, !delimiter.empty()).run();
 }

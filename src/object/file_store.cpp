@@ -112,7 +112,7 @@ Result<void> remove_file(const std::string& path) {
 }
 
 Result<ObjectInfo> head_file(const std::string& root, const ObjectKey& key) {
-  struct stat info {};
+  struct stat info{};
   if (::stat((root + key).c_str(), &info) != 0) return object_error(errno);
   bool is_dir = S_ISDIR(info.st_mode);
   return ObjectInfo{key, is_dir ? 0 : static_cast<std::uint64_t>(info.st_size), info.st_mtime, is_dir};
@@ -141,9 +141,8 @@ Async<ObjectInfo> FileStore::head(ObjectKey key) {
 }
 
 Async<ObjectPage> FileStore::list(std::string prefix, std::string after, std::size_t limit, std::string delimiter) {
-  auto job = [root = root_, prefix = std::move(prefix), after = std::move(after), limit, delimiter = std::move(delimiter)] {
-    return list_files(root, prefix, after, limit, delimiter);
-  };
+  auto job = [root = root_, prefix = std::move(prefix), after = std::move(after), limit,
+              delimiter = std::move(delimiter)] { return list_files(root, prefix, after, limit, delimiter); };
   co_return co_await run_blocking(pool_, std::move(job));
 }
 

@@ -26,7 +26,8 @@ class RequestMeter {
 
 class MeteredStore final : public ObjectStore {
  public:
-  MeteredStore(StorePtr inner, std::shared_ptr<RequestMeter> meter) : inner_(std::move(inner)), meter_(std::move(meter)) {}
+  MeteredStore(StorePtr inner, std::shared_ptr<RequestMeter> meter)
+      : inner_(std::move(inner)), meter_(std::move(meter)) {}
 
   Async<std::size_t> get(ObjectKey key, std::uint64_t offset, std::span<std::byte> into) override;
   Async<void> put(ObjectKey key, Body body) override;

@@ -18,7 +18,8 @@ OpenedStore failure(std::string why) { return {nullptr, std::move(why)}; }
 OpenedStore open_bucket(const std::string& storage, const std::string& bucket, Runtime& runtime) {
   if (storage == "mem") return {std::make_shared<MemoryStore>(), ""};
   if (storage != "file")
-    return failure("storage \"" + storage + "\" is not supported by this version; supported are: file (a directory), mem (for tests)");
+    return failure("storage \"" + storage +
+                   "\" is not supported by this version; supported are: file (a directory), mem (for tests)");
   if (!bucket.starts_with('/')) return failure("bucket \"" + bucket + "\": storage file needs an absolute path");
   return {std::make_shared<FileStore>(bucket, runtime.pool("object-file", kFileThreads)), ""};
 }
@@ -27,7 +28,8 @@ OpenedStore open_shards(const StoreSpec& spec, Runtime& runtime) {
   if (spec.shards <= 1) return open_bucket(spec.storage, spec.bucket, runtime);
   if (spec.shards > kMaxShards) return failure("shards: at most " + std::to_string(kMaxShards) + " are allowed");
   auto at = spec.bucket.find("%d");
-  if (at == std::string::npos) return failure("bucket \"" + spec.bucket + "\": with shards it must hold %d, the number of the shard");
+  if (at == std::string::npos)
+    return failure("bucket \"" + spec.bucket + "\": with shards it must hold %d, the number of the shard");
   std::vector<StorePtr> shards;
   for (unsigned i = 0; i < spec.shards; ++i) {
     auto bucket = spec.bucket;

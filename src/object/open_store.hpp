@@ -27,7 +27,8 @@ struct OpenedStore {
   std::string error;  ///< names what is allowed
 };
 
-/// The store of a volume, with retries, limits, metrics, prefix and shards in the order objects.md 4.6 says. Does no I/O.
+/// The store of a volume, with retries, limits, metrics, prefix and shards in the order objects.md 4.6 says. Does no
+/// I/O.
 OpenedStore open_store(const StoreSpec& spec, Runtime& runtime);
 
 }  // namespace kiseki::object

@@ -18,12 +18,15 @@ bool worth_another_try(std::error_code error) {
   switch (static_cast<ObjectErrc>(error.value())) {
     case ObjectErrc::throttled:
     case ObjectErrc::unavailable:
-    case ObjectErrc::corrupt: return true;
-    default: return false;
+    case ObjectErrc::corrupt:
+      return true;
+    default:
+      return false;
   }
 }
 
-std::chrono::nanoseconds wait_before(unsigned attempt, std::chrono::milliseconds step, std::chrono::milliseconds longest) {
+std::chrono::nanoseconds wait_before(unsigned attempt, std::chrono::milliseconds step,
+                                     std::chrono::milliseconds longest) {
   thread_local std::mt19937_64 random{std::random_device{}()};
   std::chrono::nanoseconds most = std::min(step * attempt * attempt, longest);
   return std::chrono::nanoseconds(std::uniform_int_distribution<std::int64_t>(0, most.count())(random));

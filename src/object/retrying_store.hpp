@@ -6,14 +6,14 @@
 
 namespace kiseki::object {
 
-/// How often and how patiently a request is tried. Before try t (from 0) a random time up to min(t*t * step, longest) is
-/// waited: JuiceFS's t*t seconds with full jitter, so that clients of a store that comes back do not march in step.
+/// How often and how patiently a request is tried. Before try t (from 0) a random time up to min(t*t * step, longest)
+/// is waited: JuiceFS's t*t seconds with full jitter, so that clients of a store that comes back do not march in step.
 struct RetryPolicy {
-  unsigned tries = 11;                         ///< --io-retries + 1; at least 1
-  std::chrono::milliseconds put_step{1000};    ///< also for remove
-  std::chrono::milliseconds get_step{300};     ///< also for head and list
+  unsigned tries = 11;                       ///< --io-retries + 1; at least 1
+  std::chrono::milliseconds put_step{1000};  ///< also for remove
+  std::chrono::milliseconds get_step{300};   ///< also for head and list
   std::chrono::milliseconds longest{100'000};
-  std::chrono::milliseconds put_timeout{0};    ///< of one try; 0: the inner store bounds itself
+  std::chrono::milliseconds put_timeout{0};  ///< of one try; 0: the inner store bounds itself
   std::chrono::milliseconds get_timeout{0};
   std::chrono::milliseconds deadline{600'000};  ///< no try begins later than this after the first
 };

@@ -56,7 +56,7 @@ Result<void> verify(int fd, std::span<const std::byte> data, std::uint64_t file_
 Result<std::shared_ptr<LocalBlock>> read_block(const std::string& path, std::uint64_t length) {
   FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return object_error(errno);
-  struct stat info {};
+  struct stat info{};
   if (::fstat(file.get(), &info) != 0) return object_error(errno);
   if (static_cast<std::uint64_t>(info.st_size) < length) return make_error_code(ObjectErrc::corrupt);
   auto block = std::make_shared<LocalBlock>();
@@ -67,7 +67,8 @@ Result<std::shared_ptr<LocalBlock>> read_block(const std::string& path, std::uin
   return block;
 }
 
-Result<std::shared_ptr<LocalBlock>> find_block(const std::vector<std::string>& dirs, const ObjectKey& key, std::uint64_t length) {
+Result<std::shared_ptr<LocalBlock>> find_block(const std::vector<std::string>& dirs, const ObjectKey& key,
+                                               std::uint64_t length) {
   std::error_code worst = make_error_code(ObjectErrc::not_found);
   for (const auto& dir : dirs) {
     for (const char* sub : {"/rawstaging/", "/raw/"}) {
@@ -113,7 +114,8 @@ std::optional<std::uint64_t> length_in_block_key(std::string_view key) {
   auto first = name.find('_'), last = name.rfind('_');
   if (first == std::string_view::npos || first == last) return std::nullopt;
   auto length = number(name.substr(last + 1));
-  if (!number(name.substr(0, first)) || !number(name.substr(first + 1, last - first - 1)) || !length) return std::nullopt;
+  if (!number(name.substr(0, first)) || !number(name.substr(first + 1, last - first - 1)) || !length)
+    return std::nullopt;
   if (*length == 0 || *length > kMaxBlockBytes) return std::nullopt;
   return length;
 }

@@ -8,10 +8,10 @@
 
 namespace kiseki::object {
 
-/// A store whose youngest blocks may still lie in a JuiceFS cache directory: a client killed under --writeback leaves them
-/// in `<dir>/rawstaging/<key>` (and `<dir>/raw/<key>`) only. Layout: objects.md 10.1 and 10.2 (data first, then CRC-32C
-/// of each 32 KiB, then a footer). A get or head that finds nothing in the store looks there. Keys are those below the
-/// volume prefix ("chunks/...").
+/// A store whose youngest blocks may still lie in a JuiceFS cache directory: a client killed under --writeback leaves
+/// them in `<dir>/rawstaging/<key>` (and `<dir>/raw/<key>`) only. Layout: objects.md 10.1 and 10.2 (data first, then
+/// CRC-32C of each 32 KiB, then a footer). A get or head that finds nothing in the store looks there. Keys are those
+/// below the volume prefix ("chunks/...").
 class StagedFallbackStore final : public ObjectStore {
  public:
   /// `dirs`: `<cache-dir>/<volume UUID>` of each cache directory.

@@ -29,7 +29,16 @@ struct ObjectPage {
 
 /// Why a store said no. Each has a POSIX meaning (`default_error_condition`): not_found and corrupt EIO, access_denied
 /// EACCES, throttled and unavailable EAGAIN, no_space ENOSPC, bad_request EINVAL.
-enum class ObjectErrc { not_found = 1, access_denied, throttled, unavailable, corrupt, no_space, bad_request, no_bucket };
+enum class ObjectErrc {
+  not_found = 1,
+  access_denied,
+  throttled,
+  unavailable,
+  corrupt,
+  no_space,
+  bad_request,
+  no_bucket
+};
 const std::error_category& object_category();
 inline std::error_code make_error_code(ObjectErrc e) { return {static_cast<int>(e), object_category()}; }
 
@@ -49,17 +58,18 @@ struct Body {
 class ObjectStore {
  public:
   virtual ~ObjectStore() = default;
-  /// Reads up to into.size() bytes from `offset` straight into `into` (which must outlive the call) and returns how many
-  /// there were; fewer only at the object's end. Errors: not_found, corrupt, unavailable, access_denied.
+  /// Reads up to into.size() bytes from `offset` straight into `into` (which must outlive the call) and returns how
+  /// many there were; fewer only at the object's end. Errors: not_found, corrupt, unavailable, access_denied.
   virtual Async<std::size_t> get(ObjectKey key, std::uint64_t offset, std::span<std::byte> into) = 0;
   /// On success durable as the store promises and visible to every client; on error or cancellation, maybe.
   virtual Async<void> put(ObjectKey key, Body body) = 0;
   virtual Async<void> remove(ObjectKey key) = 0;  ///< removing what is absent succeeds
   virtual Async<ObjectInfo> head(ObjectKey key) = 0;
-  /// Objects whose key begins with `prefix` and is greater than `after`; with `delimiter` '/' one level, prefixes ending in it.
+  /// Objects whose key begins with `prefix` and is greater than `after`; with `delimiter` '/' one level, prefixes
+  /// ending in it.
   virtual Async<ObjectPage> list(std::string prefix, std::string after, std::size_t limit, std::string delimiter) = 0;
-  virtual Async<void> create() = 0;                ///< makes the bucket or directory; existing is success
-  virtual std::string describe() const = 0;        ///< "file:///var/jfs/vol/": for logs, without secrets
+  virtual Async<void> create() = 0;          ///< makes the bucket or directory; existing is success
+  virtual std::string describe() const = 0;  ///< "file:///var/jfs/vol/": for logs, without secrets
 };
 using StorePtr = std::shared_ptr<ObjectStore>;
 

@@ -50,8 +50,8 @@ std::optional<CompactionPlan> plan_compaction(const Slices& all) {
   return plan;
 }
 
-Compactor::Compactor(std::shared_ptr<SliceMeta> meta, object::StorePtr store, chunk::BlockReader& blocks, BufferArena& arena,
-                     TaskGroup& tasks, asio::any_io_executor home, Options options)
+Compactor::Compactor(std::shared_ptr<SliceMeta> meta, object::StorePtr store, chunk::BlockReader& blocks,
+                     BufferArena& arena, TaskGroup& tasks, asio::any_io_executor home, Options options)
     : meta_(std::move(meta)),
       store_(std::move(store)),
       blocks_(blocks),
@@ -128,7 +128,8 @@ Async<void> Compactor::copy(const Slices& records, CompactionPlan plan, SliceId 
       while (from < stop) {
         auto at = piece->off + (from - piece->pos);
         chunk::BlockSpec block{piece->id, piece->size, at / layout.block_bytes};
-        auto step = std::min({stop - from, layout.block_bytes - at % layout.block_bytes, static_cast<std::uint32_t>(kStepBytes)});
+        auto step = std::min(
+            {stop - from, layout.block_bytes - at % layout.block_bytes, static_cast<std::uint32_t>(kStepBytes)});
         std::span<std::byte> target(buffer->data() + (from - begin), step);
         if (auto hit = blocks_.cache().find(block.id(), at % layout.block_bytes, step)) {
           hit->copy(at % layout.block_bytes, target);
@@ -152,7 +153,8 @@ Async<void> Compactor::rewrite(Ino ino, ChunkIndex index, Slices records, Compac
     records.resize(plan.first + plan.count);
     done = co_await meta_->compacted(ino, index, records, plan.first, plan.count, Slice{plan.begin, id, size, 0, size});
     if (done) {
-      log::debug("compact.done", {{"ino", ino.value}, {"chunk", index.value}, {"records", plan.count}, {"bytes", size}});
+      log::debug("compact.done",
+                 {{"ino", ino.value}, {"chunk", index.value}, {"records", plan.count}, {"bytes", size}});
       if (options_.compacted) options_.compacted(ino, index);
       co_return done;
     }

@@ -33,8 +33,8 @@ class Compactor {
     std::size_t most_waiting = 1000;
     std::function<void(Ino, ChunkIndex)> compacted;  ///< the chunk's list is another now
   };
-  Compactor(std::shared_ptr<SliceMeta> meta, object::StorePtr store, chunk::BlockReader& blocks, BufferArena& arena, TaskGroup& tasks,
-            asio::any_io_executor home, Options options);
+  Compactor(std::shared_ptr<SliceMeta> meta, object::StorePtr store, chunk::BlockReader& blocks, BufferArena& arena,
+            TaskGroup& tasks, asio::any_io_executor home, Options options);
 
   /// A commit made the chunk `records` long, `added` of them new.
   void written(Ino ino, ChunkIndex index, std::uint32_t records, std::uint32_t added);

@@ -29,8 +29,8 @@ class FileData {
  public:
   virtual ~FileData() = default;
 
-  /// Copies `data` into the pages of an open slice; ready at once unless the buffer budget is spent. Returns data.size().
-  /// Errors: what an earlier upload or commit of this file failed with; EFBIG.
+  /// Copies `data` into the pages of an open slice; ready at once unless the buffer budget is spent. Returns
+  /// data.size(). Errors: what an earlier upload or commit of this file failed with; EFBIG.
   virtual Answer<std::uint32_t> write(Ino ino, std::uint64_t offset, std::span<const std::byte> data) = 0;
   /// Everything written before is stored and committed when this returns. Errors: the file's sticky error, once.
   virtual Answer<void> flush(Ino ino) = 0;
@@ -44,7 +44,8 @@ class FileData {
   virtual ReadStreamPtr open_stream(Ino ino) = 0;
   /// Bytes of [offset, offset + size) of a file that is `length` long (clipped to it), flushing own dirty data first.
   /// From memory: ready at once, pieces of cache blocks, nothing copied.
-  virtual Answer<ReadReply> read(ReadStream& stream, Ino ino, std::uint64_t offset, std::uint32_t size, std::uint64_t length) = 0;
+  virtual Answer<ReadReply> read(ReadStream& stream, Ino ino, std::uint64_t offset, std::uint32_t size,
+                                 std::uint64_t length) = 0;
   /// Slice lists of this file known here are no longer right (truncate, fallocate, copy, compaction, foreign change).
   virtual void invalidate(Ino ino) = 0;
 

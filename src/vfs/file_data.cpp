@@ -80,7 +80,8 @@ class FileDataImpl final : public FileData {
   bool dirty(Ino ino) const override;
   std::optional<Timestamp> pending_mtime(Ino ino) const override;
   ReadStreamPtr open_stream(Ino) override { return reader_.open_stream(); }
-  Answer<ReadReply> read(ReadStream& stream, Ino ino, std::uint64_t offset, std::uint32_t size, std::uint64_t length) override;
+  Answer<ReadReply> read(ReadStream& stream, Ino ino, std::uint64_t offset, std::uint32_t size,
+                         std::uint64_t length) override;
   void invalidate(Ino ino) override { reader_.views().invalidate(ino); }
   Async<void> compact(Ino ino, ChunkIndex index) override { return compactor_.compact(ino, index); }
   Async<void> close() override;
@@ -109,11 +110,12 @@ class FileDataImpl final : public FileData {
   Compactor compactor_;
   WriteBackend backend_;
   WriterTable writers_;
-  Signal written_;              // wakes the tender
+  Signal written_;                // wakes the tender
   std::atomic<bool> idle_{true};  // the tender sleeps until somebody writes
 };
 
-FileDataImpl::FileDataImpl(std::shared_ptr<SliceMeta> meta, object::StorePtr store, BufferArena& arena, FileDataOptions options)
+FileDataImpl::FileDataImpl(std::shared_ptr<SliceMeta> meta, object::StorePtr store, BufferArena& arena,
+                           FileDataOptions options)
     : arena_(arena),
       options_(std::move(options)),
       tasks_(options_.home),
@@ -122,10 +124,16 @@ FileDataImpl::FileDataImpl(std::shared_ptr<SliceMeta> meta, object::StorePtr sto
       blocks_(store, options_.layout, arena, cache_, options_.home, {options_.prefetch_workers}),
       reader_(meta, blocks_, arena, tasks_, reader_options()),
       compactor_(meta, store, blocks_, arena, tasks_, options_.home, compactor_options()),
-      backend_{meta,           store,  options_.layout,
-               arena,          cache_, options_.clock,
-               here(),         [this](Ino ino, const std::vector<SliceMeta::Length>& lengths) { committed(ino, lengths); },
-               tasks_,         options_.cache_full_writes},
+      backend_{meta,
+               store,
+               options_.layout,
+               arena,
+               cache_,
+               options_.clock,
+               here(),
+               [this](Ino ino, const std::vector<SliceMeta::Length>& lengths) { committed(ino, lengths); },
+               tasks_,
+               options_.cache_full_writes},
       writers_(backend_) {
   tending_.spawn(tend());
 }
@@ -141,7 +149,9 @@ FileReader::Options FileDataImpl::reader_options() {
   reader.cached_views = options_.cached_views;
   reader.here = here();
   if (options_.compaction)
-    reader.chunk_seen = [this](Ino ino, ChunkIndex index, std::size_t records) { compactor_.read(ino, index, records); };
+    reader.chunk_seen = [this](Ino ino, ChunkIndex index, std::size_t records) {
+      compactor_.read(ino, index, records);
+    };
   return reader;
 }
 
@@ -160,7 +170,8 @@ void FileDataImpl::committed(Ino ino, const std::vector<SliceMeta::Length>& leng
 
 // ---- writes -----------------------------------------------------------------------------------------------------
 
-Result<std::size_t> FileDataImpl::write_now(Ino ino, std::uint64_t offset, std::span<const std::byte> data, BufferPtr& spare) {
+Result<std::size_t> FileDataImpl::write_now(Ino ino, std::uint64_t offset, std::span<const std::byte> data,
+                                            BufferPtr& spare) {
   for (;;) {
     auto wrote = writers_.get(ino)->write(offset, data, spare);
     if (wrote.state == FileWriter::State::retired) continue;  // let go a moment ago: the table has none or a new one
@@ -185,10 +196,12 @@ Answer<std::uint32_t> FileDataImpl::write(Ino ino, std::uint64_t offset, std::sp
   return write_slowly(ino, offset, data, *wrote);
 }
 
-Async<std::uint32_t> FileDataImpl::write_slowly(Ino ino, std::uint64_t offset, std::span<const std::byte> data, std::size_t done) {
+Async<std::uint32_t> FileDataImpl::write_slowly(Ino ino, std::uint64_t offset, std::span<const std::byte> data,
+                                                std::size_t done) {
   while (done < data.size()) {
     make_memory();
-    CO_TRY(auto spare, co_await arena_.allocate(std::min<std::size_t>(options_.layout.block_bytes, data.size() - done)));
+    CO_TRY(auto spare,
+           co_await arena_.allocate(std::min<std::size_t>(options_.layout.block_bytes, data.size() - done)));
     CO_TRY(auto wrote, write_now(ino, offset + done, data.subspan(done), spare));
     done += wrote;
   }
@@ -244,7 +257,8 @@ std::optional<Timestamp> FileDataImpl::pending_mtime(Ino ino) const {
 
 // ---- reads ------------------------------------------------------------------------------------------------------
 
-Answer<ReadReply> FileDataImpl::read(ReadStream& stream, Ino ino, std::uint64_t offset, std::uint32_t size, std::uint64_t length) {
+Answer<ReadReply> FileDataImpl::read(ReadStream& stream, Ino ino, std::uint64_t offset, std::uint32_t size,
+                                     std::uint64_t length) {
   if (offset >= length || size == 0) return Result<ReadReply>(ReadReply{});
   size = static_cast<std::uint32_t>(std::min<std::uint64_t>(size, length - offset));
   auto file = writers_.find(ino);
@@ -264,9 +278,8 @@ Async<ReadReply> FileDataImpl::flush_and_read(Ino ino, std::uint64_t offset, std
 
 // ---- tending ----------------------------------------------------------------------------------------------------
 
-/// Freezes what is old or idle, pushes data out when memory runs short, and lets clean files go. Sleeps while nothing is
-/// being written.
-/// Once writers have been silent for a while, the memory kept warm for them goes back to the kernel.
+/// Freezes what is old or idle, pushes data out when memory runs short, and lets clean files go. Sleeps while nothing
+/// is being written. Once writers have been silent for a while, the memory kept warm for them goes back to the kernel.
 asio::awaitable<void> FileDataImpl::rest() {
   constexpr auto kSilence = std::chrono::seconds(5);
   for (auto since = std::chrono::steady_clock::now(); arena_.reserved_bytes() > 0;) {
@@ -317,6 +330,8 @@ std::unique_ptr<FileData> make_file_data(std::shared_ptr<SliceMeta> meta, object
   return std::make_unique<FileDataImpl>(std::move(meta), std::move(store), arena, std::move(options));
 }
 
-const chunk::BlockCache& block_cache_of(const FileData& data) { return dynamic_cast<const FileDataImpl&>(data).cache(); }
+const chunk::BlockCache& block_cache_of(const FileData& data) {
+  return dynamic_cast<const FileDataImpl&>(data).cache();
+}
 
 }  // namespace kiseki::vfs

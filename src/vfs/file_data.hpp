@@ -17,14 +17,14 @@ namespace kiseki::vfs {
 
 struct FileDataOptions {
   chunk::BlockLayout layout;
-  std::size_t cache_bytes = std::size_t{200} << 20;  ///< of the arena, for blocks kept in memory
+  std::size_t cache_bytes = std::size_t{200} << 20;   ///< of the arena, for blocks kept in memory
   std::size_t max_readahead = std::size_t{32} << 20;  ///< bytes ahead of one sequential reader (--max-readahead)
-  std::size_t prefetch_workers = 1;                  ///< --prefetch
-  bool cache_full_writes = false;                    ///< keep full blocks after their upload (--cache-large-write)
-  bool compaction = true;                            ///< off: read-only mounts and --no-bgjob
-  std::size_t cached_views = 20'000;                 ///< resolved chunks kept
-  std::shared_ptr<const Clock> clock;                ///< mtime of writes
-  asio::any_io_executor home;                        ///< where background work runs
+  std::size_t prefetch_workers = 1;                   ///< --prefetch
+  bool cache_full_writes = false;                     ///< keep full blocks after their upload (--cache-large-write)
+  bool compaction = true;                             ///< off: read-only mounts and --no-bgjob
+  std::size_t cached_views = 20'000;                  ///< resolved chunks kept
+  std::shared_ptr<const Clock> clock;                 ///< mtime of writes
+  asio::any_io_executor home;                         ///< where background work runs
   /// Executor of the loop this thread runs; `home` on other threads. Empty: always `home`.
   std::function<asio::any_io_executor()> here;
 };

@@ -43,8 +43,14 @@ struct FileReader::Plan {
   }
 };
 
-FileReader::FileReader(std::shared_ptr<SliceMeta> meta, chunk::BlockReader& blocks, BufferArena& arena, TaskGroup& tasks, Options options)
-    : meta_(std::move(meta)), blocks_(blocks), arena_(arena), tasks_(tasks), options_(std::move(options)), views_(options_.cached_views) {}
+FileReader::FileReader(std::shared_ptr<SliceMeta> meta, chunk::BlockReader& blocks, BufferArena& arena,
+                       TaskGroup& tasks, Options options)
+    : meta_(std::move(meta)),
+      blocks_(blocks),
+      arena_(arena),
+      tasks_(tasks),
+      options_(std::move(options)),
+      views_(options_.cached_views) {}
 
 ReadStreamPtr FileReader::open_stream() { return ReadStreamPtr(new ReadStream(options_.readahead, streaming_)); }
 
@@ -115,7 +121,8 @@ ReadReply FileReader::reply_of(Plan& plan) {
 
 bool FileReader::tight() const {
   if (arena_.waiting() > 0) return true;
-  auto wanted = static_cast<double>(std::max(0, streaming_->load())) * static_cast<double>(blocks_.layout().block_bytes);
+  auto wanted =
+      static_cast<double>(std::max(0, streaming_->load())) * static_cast<double>(blocks_.layout().block_bytes);
   return wanted > 0.5 * static_cast<double>(blocks_.cache().capacity_bytes());
 }
 

@@ -16,8 +16,8 @@
 
 namespace kiseki::vfs {
 
-/// Reads what is stored: chunk views to pieces of blocks, blocks from memory or the store, holes from one page of zeros.
-/// Any loop may call.
+/// Reads what is stored: chunk views to pieces of blocks, blocks from memory or the store, holes from one page of
+/// zeros. Any loop may call.
 class FileReader {
  public:
   struct Options {
@@ -27,11 +27,13 @@ class FileReader {
     /// A chunk was seen with this many records: the compactor may want it.
     std::function<void(Ino, ChunkIndex, std::size_t records)> chunk_seen;
   };
-  FileReader(std::shared_ptr<SliceMeta> meta, chunk::BlockReader& blocks, BufferArena& arena, TaskGroup& tasks, Options options);
+  FileReader(std::shared_ptr<SliceMeta> meta, chunk::BlockReader& blocks, BufferArena& arena, TaskGroup& tasks,
+             Options options);
 
   ReadStreamPtr open_stream();
   /// The answer if all of it is in memory: nothing copied. Also notes the read in the stream and starts read-ahead.
-  std::optional<ReadReply> read_now(ReadStream& stream, Ino ino, std::uint64_t offset, std::uint32_t size, std::uint64_t length);
+  std::optional<ReadReply> read_now(ReadStream& stream, Ino ino, std::uint64_t offset, std::uint32_t size,
+                                    std::uint64_t length);
   /// The answer, whatever it takes. `sequential`: whole blocks are worth fetching.
   Async<ReadReply> read_later(Ino ino, std::uint64_t offset, std::uint32_t size, bool sequential);
 

@@ -21,8 +21,10 @@ std::error_code honest(std::error_code error) {
     case EDQUOT:
     case ENOENT:
     case EROFS:
-    case EFBIG: return posix(err);
-    default: return posix(EIO);
+    case EFBIG:
+      return posix(err);
+    default:
+      return posix(EIO);
   }
 }
 
@@ -49,7 +51,8 @@ FileWriter::Wrote FileWriter::write(std::uint64_t offset, std::span<const std::b
   pending_mtime_ = backend_.clock->now();
   while (wrote.bytes < data.size()) {
     auto at = offset + wrote.bytes;
-    auto part = data.subspan(wrote.bytes, std::min<std::uint64_t>(data.size() - wrote.bytes, kChunkBytes - at % kChunkBytes));
+    auto part =
+        data.subspan(wrote.bytes, std::min<std::uint64_t>(data.size() - wrote.bytes, kChunkBytes - at % kChunkBytes));
     auto slice = slice_for(at, part.size());
     auto took = slice->take(at, part, spare);
     slice->written = now;
@@ -73,7 +76,8 @@ FileWriter::SlicePtr FileWriter::slice_for(std::uint64_t at, std::size_t bytes) 
     if (fits && one.has_room(bytes)) return *slice;
     if (one.overlaps(at, end)) break;
   }
-  slices_.push_back(std::make_shared<PendingSlice>(next_number_++, backend_.layout, backend_.arena, std::chrono::steady_clock::now()));
+  slices_.push_back(std::make_shared<PendingSlice>(next_number_++, backend_.layout, backend_.arena,
+                                                   std::chrono::steady_clock::now()));
   ++open_;
   return slices_.back();
 }
@@ -101,7 +105,8 @@ Async<SliceId> FileWriter::id_of(SlicePtr slice) {
   co_return id;
 }
 
-asio::awaitable<void> FileWriter::upload(std::shared_ptr<FileWriter> self, SlicePtr slice, chunk::SliceWriter::Piece piece) {
+asio::awaitable<void> FileWriter::upload(std::shared_ptr<FileWriter> self, SlicePtr slice,
+                                         chunk::SliceWriter::Piece piece) {
   struct Ended {  // however the upload ends, the slice must not wait for it for ever
     FileWriter& file;
     SlicePtr slice;
@@ -124,7 +129,8 @@ asio::awaitable<void> FileWriter::upload(std::shared_ptr<FileWriter> self, Slice
   chunk::BlockId name{*id, piece.index};
   auto stored = co_await chunk::upload_block(backend_.store, backend_.layout, name, piece.block);
   if (!stored) {
-    log::error("write.upload_failed", {{"ino", ino_.value}, {"slice", id->value}, {"block", piece.index}, {"error", stored.error()}});
+    log::error("write.upload_failed",
+               {{"ino", ino_.value}, {"slice", id->value}, {"block", piece.index}, {"error", stored.error()}});
     ended.error = stored.error();
     co_return;
   }
@@ -217,14 +223,16 @@ Async<void> FileWriter::commit(std::span<const SlicePtr> slices) {
 
 /// Gives a slice up: its bytes are lost, the file says so, and blocks that nothing refers to are removed.
 asio::awaitable<void> FileWriter::drop(SlicePtr slice, std::error_code error) {
-  log::error("write.lost", {{"ino", ino_.value}, {"slice", slice->id.value}, {"bytes", slice->writer.size()}, {"error", error}});
+  log::error("write.lost",
+             {{"ino", ino_.value}, {"slice", slice->id.value}, {"bytes", slice->writer.size()}, {"error", error}});
   {
     std::lock_guard lock(mutex_);
     if (!error_) error_ = honest(error);
   }
   bool garbage = slice->error || certainly_not_applied(error);
   if (!garbage || slice->id.value == 0) co_return;
-  for (std::uint32_t i = 0; i < backend_.layout.blocks_of(slice->writer.size()); ++i) backend_.cache.erase({slice->id, i});
+  for (std::uint32_t i = 0; i < backend_.layout.blocks_of(slice->writer.size()); ++i)
+    backend_.cache.erase({slice->id, i});
   (void)co_await chunk::remove_slice(backend_.store, backend_.layout, slice->id, slice->writer.size());
 }
 

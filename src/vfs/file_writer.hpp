@@ -34,10 +34,10 @@ struct WriteBackend {
   std::atomic<std::size_t> uploading{0};  ///< blocks on their way to the store
 };
 
-/// One file's writes on their way: slices in order of creation. Blocks are uploaded as soon as they are full; a slice is
-/// frozen (flush, age, size) and then committed, strictly in order of creation, once all its blocks are stored. So the
-/// file's length grows in order, and later writes cover earlier ones. Any loop may call; the mutex is never held across
-/// an await, and a copy under it is at most one request.
+/// One file's writes on their way: slices in order of creation. Blocks are uploaded as soon as they are full; a slice
+/// is frozen (flush, age, size) and then committed, strictly in order of creation, once all its blocks are stored. So
+/// the file's length grows in order, and later writes cover earlier ones. Any loop may call; the mutex is never held
+/// across an await, and a copy under it is at most one request.
 class FileWriter : public std::enable_shared_from_this<FileWriter> {
  public:
   FileWriter(Ino ino, WriteBackend& backend) : ino_(ino), backend_(backend) {}
@@ -79,7 +79,8 @@ class FileWriter : public std::enable_shared_from_this<FileWriter> {
 
  private:
   using SlicePtr = std::shared_ptr<PendingSlice>;
-  /// Work found under the mutex and started after it: a spawned coroutine may run at once, here. Declare it before the lock.
+  /// Work found under the mutex and started after it: a spawned coroutine may run at once, here. Declare it before the
+  /// lock.
   class Launch {
    public:
     explicit Launch(WriteBackend& backend) : backend_(backend) {}

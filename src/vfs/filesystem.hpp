@@ -38,12 +38,12 @@ struct AttrReply {
 /// How the kernel should treat this open file (FOPEN_* in the fuse room).
 struct OpenReply {
   HandleId handle;
-  bool direct_io = false;       ///< bypass the page cache
-  bool keep_cache = false;      ///< the page cache of an earlier open is still right
-  bool no_flush = false;        ///< close() need not ask us
-  bool cache_dir = false;       ///< the kernel may cache the listing
-  bool parallel_writes = false; ///< direct writes need no exclusive lock
-  bool stream = false;          ///< not seekable
+  bool direct_io = false;        ///< bypass the page cache
+  bool keep_cache = false;       ///< the page cache of an earlier open is still right
+  bool no_flush = false;         ///< close() need not ask us
+  bool cache_dir = false;        ///< the kernel may cache the listing
+  bool parallel_writes = false;  ///< direct writes need no exclusive lock
+  bool stream = false;           ///< not seekable
 };
 struct CreateReply {
   EntryReply entry;
@@ -61,7 +61,7 @@ struct DirEntry {
   Ino ino;
   std::string_view name;
   meta::FileType type = meta::FileType::file;
-  std::uint64_t cookie = 0;   ///< where the next readdir goes on after this entry
+  std::uint64_t cookie = 0;          ///< where the next readdir goes on after this entry
   const EntryReply* full = nullptr;  ///< readdirplus only; null: attributes unknown, the kernel will ask
 };
 /// Takes entries one by one; false: the buffer is full, this one was not taken.
@@ -72,8 +72,8 @@ struct SetAttr {
   std::uint32_t set = 0;
   Attr to{};
   bool atime_now = false, mtime_now = false;
-  bool kill_suidgid = false;                 ///< FATTR_KILL_SUIDGID
-  std::optional<HandleId> handle = {};       ///< ftruncate
+  bool kill_suidgid = false;            ///< FATTR_KILL_SUIDGID
+  std::optional<HandleId> handle = {};  ///< ftruncate
 };
 struct LockRange {  ///< fcntl record lock as the kernel speaks of it
   std::uint64_t start = 0, end = 0;
@@ -93,7 +93,8 @@ class KernelCache {
  public:
   virtual ~KernelCache() = default;
   virtual void forget_entry(Ino parent, std::string name) = 0;
-  virtual void forget_data(Ino ino, std::uint64_t offset, std::uint64_t length) = 0;  ///< length 0: to the end; attributes too
+  virtual void forget_data(Ino ino, std::uint64_t offset,
+                           std::uint64_t length) = 0;  ///< length 0: to the end; attributes too
 };
 
 /// A file system as a kernel asks for it; the fuse room speaks to this, and so may anything else. Arguments passed as
@@ -109,32 +110,39 @@ class Filesystem {
   virtual Answer<AttrReply> getattr(Caller, Ino, std::optional<HandleId>) = 0;
   virtual Answer<AttrReply> setattr(Caller, Ino, SetAttr) = 0;
   virtual Answer<std::string> readlink(Caller, Ino) = 0;
-  virtual Answer<EntryReply> mknod(Caller, Ino parent, std::string_view name, std::uint32_t mode, std::uint32_t umask, std::uint32_t rdev) = 0;
-  virtual Answer<EntryReply> mkdir(Caller, Ino parent, std::string_view name, std::uint32_t mode, std::uint32_t umask) = 0;
+  virtual Answer<EntryReply> mknod(Caller, Ino parent, std::string_view name, std::uint32_t mode, std::uint32_t umask,
+                                   std::uint32_t rdev) = 0;
+  virtual Answer<EntryReply> mkdir(Caller, Ino parent, std::string_view name, std::uint32_t mode,
+                                   std::uint32_t umask) = 0;
   virtual Answer<void> unlink(Caller, Ino parent, std::string_view name) = 0;
   virtual Answer<void> rmdir(Caller, Ino parent, std::string_view name) = 0;
   virtual Answer<EntryReply> symlink(Caller, Ino parent, std::string_view name, std::string_view target) = 0;
-  virtual Answer<void> rename(Caller, Ino from, std::string_view name, Ino to, std::string_view new_name, std::uint32_t flags) = 0;
+  virtual Answer<void> rename(Caller, Ino from, std::string_view name, Ino to, std::string_view new_name,
+                              std::uint32_t flags) = 0;
   virtual Answer<EntryReply> link(Caller, Ino, Ino to, std::string_view new_name) = 0;
 
   virtual Answer<OpenReply> open(Caller, Ino, std::uint32_t flags, bool kill_suidgid) = 0;
-  virtual Answer<CreateReply> create(Caller, Ino parent, std::string_view name, std::uint32_t mode, std::uint32_t umask, std::uint32_t flags) = 0;
-  virtual Answer<CreateReply> tmpfile(Caller, Ino parent, std::uint32_t mode, std::uint32_t umask, std::uint32_t flags) = 0;
-  virtual Answer<ReadReply> read(Caller, Ino, HandleId, std::uint64_t offset, std::uint32_t size, std::uint32_t open_flags) = 0;
+  virtual Answer<CreateReply> create(Caller, Ino parent, std::string_view name, std::uint32_t mode, std::uint32_t umask,
+                                     std::uint32_t flags) = 0;
+  virtual Answer<CreateReply> tmpfile(Caller, Ino parent, std::uint32_t mode, std::uint32_t umask,
+                                      std::uint32_t flags) = 0;
+  virtual Answer<ReadReply> read(Caller, Ino, HandleId, std::uint64_t offset, std::uint32_t size,
+                                 std::uint32_t open_flags) = 0;
   /// `data` may be consumed after the call returned only if the answer is not ready.
-  virtual Answer<std::uint32_t> write(Caller, Ino, HandleId, std::uint64_t offset, std::span<const std::byte> data, std::uint32_t open_flags,
-                                      bool kill_suidgid, bool from_page_cache) = 0;
+  virtual Answer<std::uint32_t> write(Caller, Ino, HandleId, std::uint64_t offset, std::span<const std::byte> data,
+                                      std::uint32_t open_flags, bool kill_suidgid, bool from_page_cache) = 0;
   virtual Answer<void> flush(Caller, Ino, HandleId, std::uint64_t lock_owner) = 0;
   virtual Answer<void> fsync(Caller, Ino, HandleId, bool data_only) = 0;
   virtual Answer<void> release(Caller, Ino, HandleId, std::uint64_t lock_owner, bool release_flock) = 0;
-  virtual Answer<void> fallocate(Caller, Ino, HandleId, std::uint64_t offset, std::uint64_t length, std::uint32_t mode) = 0;
+  virtual Answer<void> fallocate(Caller, Ino, HandleId, std::uint64_t offset, std::uint64_t length,
+                                 std::uint32_t mode) = 0;
   virtual Answer<std::uint64_t> lseek(Caller, Ino, HandleId, std::uint64_t offset, std::uint32_t whence) = 0;
-  virtual Answer<std::uint64_t> copy_range(Caller, Ino in, HandleId in_handle, std::uint64_t in_offset, Ino out, HandleId out_handle,
-                                           std::uint64_t out_offset, std::uint64_t length) = 0;
+  virtual Answer<std::uint64_t> copy_range(Caller, Ino in, HandleId in_handle, std::uint64_t in_offset, Ino out,
+                                           HandleId out_handle, std::uint64_t out_offset, std::uint64_t length) = 0;
 
   virtual Answer<OpenReply> opendir(Caller, Ino, std::uint32_t flags) = 0;
-  /// Feeds entries after `cookie` (0: from the start) to `sink` until it is full. `plus`: with attributes, each counting
-  /// as a lookup.
+  /// Feeds entries after `cookie` (0: from the start) to `sink` until it is full. `plus`: with attributes, each
+  /// counting as a lookup.
   virtual Answer<void> readdir(Caller, Ino, HandleId, std::uint64_t cookie, bool plus, DirSink sink) = 0;
   virtual Answer<void> releasedir(Caller, Ino, HandleId) = 0;
   virtual Answer<void> fsyncdir(Caller, Ino, HandleId) = 0;
@@ -150,7 +158,8 @@ class Filesystem {
   virtual Answer<void> setlk(Caller, Ino, HandleId, std::uint64_t owner, LockRange, bool wait) = 0;
   /// type: F_RDLCK shared, F_WRLCK exclusive, F_UNLCK release.
   virtual Answer<void> flock(Caller, Ino, HandleId, std::uint64_t owner, std::uint32_t type, bool wait) = 0;
-  virtual Answer<IoctlReply> ioctl(Caller, Ino, HandleId, std::uint32_t command, std::span<const std::byte> in, std::uint32_t out_size) = 0;
+  virtual Answer<IoctlReply> ioctl(Caller, Ino, HandleId, std::uint32_t command, std::span<const std::byte> in,
+                                   std::uint32_t out_size) = 0;
 
   /// The kernel let go of everything (unmount): flush what is open. Called once, after the last request.
   virtual asio::awaitable<void> destroyed() = 0;

@@ -31,9 +31,9 @@ struct DirHandle {
   Ino ino;
   Mutex lock;
   bool with_attrs = false;
-  std::vector<meta::ListedEntry> page;           ///< entries [first, first + page.size())
+  std::vector<meta::ListedEntry> page;  ///< entries [first, first + page.size())
   std::uint64_t first = 0;
-  std::string next;                              ///< cursor after `page`; empty and `ended`: nothing follows
+  std::string next;  ///< cursor after `page`; empty and `ended`: nothing follows
   bool started = false, ended = false;
   std::vector<std::pair<std::uint64_t, std::string>> pages;  ///< first index and cursor of every page seen
 };
@@ -41,9 +41,9 @@ struct DirHandle {
 /// Open internal file (.stats, .config, .control): a text taken at open, and for .control a request in the making.
 struct InternalHandle {
   Ino ino;
-  std::mutex guard;          ///< of `content` and `request`
-  std::string content;       ///< what reads see
-  std::string request;       ///< .control: bytes written so far
+  std::mutex guard;     ///< of `content` and `request`
+  std::string content;  ///< what reads see
+  std::string request;  ///< .control: bytes written so far
 };
 
 /// Handle numbers to open things. Numbers are never reused. Any thread.

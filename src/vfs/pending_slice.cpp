@@ -49,7 +49,8 @@ void PendingSlice::carve(std::uint64_t begin, std::uint64_t end) {
     shown_.erase(at);
     auto stop = from + extent.len;
     if (from < begin) shown_[from] = {static_cast<std::uint32_t>(begin - from), extent.off};
-    if (stop > end) shown_[end] = {static_cast<std::uint32_t>(stop - end), static_cast<std::uint32_t>(extent.off + (end - from))};
+    if (stop > end)
+      shown_[end] = {static_cast<std::uint32_t>(stop - end), static_cast<std::uint32_t>(extent.off + (end - from))};
   }
 }
 

@@ -44,11 +44,11 @@ class PendingSlice {
   const std::uint64_t number;  ///< creation order in the file: also the order of commits
   Time started, written;
   chunk::SliceWriter writer;
-  bool frozen = false;               ///< takes no more bytes; the last block was handed out
-  std::size_t uploading = 0;         ///< blocks handed out and not yet stored
-  std::error_code error;             ///< the first upload that failed for good
-  SliceId id;                        ///< 0 until the first upload
-  Mutex id_gate;                     ///< one coroutine asks for the id
+  bool frozen = false;        ///< takes no more bytes; the last block was handed out
+  std::size_t uploading = 0;  ///< blocks handed out and not yet stored
+  std::error_code error;      ///< the first upload that failed for good
+  SliceId id;                 ///< 0 until the first upload
+  Mutex id_gate;              ///< one coroutine asks for the id
   Timestamp mtime;
 
  private:

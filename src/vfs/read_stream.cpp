@@ -31,7 +31,8 @@ bool ReadStream::sequential() const {
 
 ByteRange ReadStream::advance(std::uint64_t offset, std::uint64_t size, std::uint64_t length, bool tight) {
   std::lock_guard lock(mutex_);
-  bool same_pass = next_ > 0 && offset + kDisorder >= next_ && offset <= next_ + kDisorder && (offset != 0 || next_ <= kDisorder);
+  bool same_pass =
+      next_ > 0 && offset + kDisorder >= next_ && offset <= next_ + kDisorder && (offset != 0 || next_ <= kDisorder);
   if (!same_pass) restart(offset);
   next_ = std::max(next_, offset + size);
   passed_ += size;

@@ -17,8 +17,8 @@ struct ReadaheadLimits {
   std::uint64_t most = 32 << 20;
 };
 
-/// Recognises a sequential reader of one handle and says what to fetch before it asks. Requests of one reader may arrive
-/// out of order and on several loops (the kernel's own read-ahead does that). Thread-safe.
+/// Recognises a sequential reader of one handle and says what to fetch before it asks. Requests of one reader may
+/// arrive out of order and on several loops (the kernel's own read-ahead does that). Thread-safe.
 struct ReadStream {
  public:
   ReadStream(ReadaheadLimits limits, std::shared_ptr<std::atomic<int>> streaming)

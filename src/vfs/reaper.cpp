@@ -16,8 +16,8 @@ struct Leaving {  // takes back what was counted as waiting
 
 }  // namespace
 
-SliceReaper::SliceReaper(meta::Client& client, object::StorePtr store, chunk::BlockLayout layout, chunk::BlockCache* cache,
-                         asio::any_io_executor home, Options options)
+SliceReaper::SliceReaper(meta::Client& client, object::StorePtr store, chunk::BlockLayout layout,
+                         chunk::BlockCache* cache, asio::any_io_executor home, Options options)
     : client_(client),
       store_(std::move(store)),
       layout_(layout),

@@ -13,8 +13,8 @@
 
 namespace kiseki::vfs {
 
-/// Deletes the objects of slices nobody refers to any more and the chunk records of removed files, a bounded number at a
-/// time. What it cannot take (queue full, store failing, --max-deletes 0) stays recorded in the metadata, where the
+/// Deletes the objects of slices nobody refers to any more and the chunk records of removed files, a bounded number at
+/// a time. What it cannot take (queue full, store failing, --max-deletes 0) stays recorded in the metadata, where the
 /// housekeeper finds it again. Any thread may call.
 class SliceReaper final : public meta::DataReaper {
  public:

@@ -23,7 +23,8 @@ class ClientSliceMeta final : public SliceMeta {
     co_return lengths;
   }
 
-  Async<void> compacted(Ino ino, ChunkIndex index, Slices seen, std::uint32_t first, std::uint32_t count, Slice with) override {
+  Async<void> compacted(Ino ino, ChunkIndex index, Slices seen, std::uint32_t first, std::uint32_t count,
+                        Slice with) override {
     return meta::compacted(client_, ino, index, std::move(seen), first, count, with);
   }
 

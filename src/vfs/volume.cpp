@@ -7,7 +7,11 @@
 namespace kiseki::vfs {
 
 Volume::Volume(meta::Client& client, FileData& data, asio::any_io_executor background, VolumeOptions options)
-    : client_(client), data_(data), options_(std::move(options)), mounted_(client.clock().now()), background_(std::move(background)) {
+    : client_(client),
+      data_(data),
+      options_(std::move(options)),
+      mounted_(client.clock().now()),
+      background_(std::move(background)) {
   client_.set_open_inodes(this);
 }
 
@@ -56,7 +60,9 @@ void Volume::forget(Ino, std::uint64_t) {}
 asio::awaitable<void> Volume::destroyed() {
   co_await background_.join();
   auto flushed = co_await data_.close();
-  if (!flushed) log::error("volume.close", {{"error", flushed.error()}, {"remedy", "data written last may be lost; see the lines above"}});
+  if (!flushed)
+    log::error("volume.close",
+               {{"error", flushed.error()}, {"remedy", "data written last may be lost; see the lines above"}});
   for (Ino ino : open_inodes_.unlinked()) (void)co_await meta::release_sustained(client_, ino);
   co_await background_.close();
 }

@@ -22,10 +22,10 @@ struct VolumeOptions {
   std::chrono::nanoseconds negative_timeout{0};
   bool read_only = false;
   bool xattr = false, capabilities = false, selinux = false, ioctl = false;
-  bool cache_dirs = false;       ///< --readdir-cache
+  bool cache_dirs = false;  ///< --readdir-cache
   bool hide_internal = false, prefix_internal = false;
   bool check_permissions = false;  ///< --non-default-permission
-  bool subdir = false;           ///< `root` is a directory inside the volume
+  bool subdir = false;             ///< `root` is a directory inside the volume
   Ino root = kRootIno;
   std::optional<std::uint16_t> umask = {};
   std::optional<Caller> root_squash = {}, all_squash = {};
@@ -54,23 +54,27 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   Answer<void> unlink(Caller, Ino parent, std::string_view name) override;
   Answer<void> rmdir(Caller, Ino parent, std::string_view name) override;
   Answer<EntryReply> symlink(Caller, Ino parent, std::string_view name, std::string_view target) override;
-  Answer<void> rename(Caller, Ino from, std::string_view name, Ino to, std::string_view new_name, std::uint32_t flags) override;
+  Answer<void> rename(Caller, Ino from, std::string_view name, Ino to, std::string_view new_name,
+                      std::uint32_t flags) override;
   Answer<EntryReply> link(Caller, Ino, Ino to, std::string_view new_name) override;
 
   Answer<OpenReply> open(Caller, Ino, std::uint32_t flags, bool kill_suidgid) override;
   Answer<CreateReply> create(Caller, Ino parent, std::string_view name, std::uint32_t mode, std::uint32_t umask,
                              std::uint32_t flags) override;
-  Answer<CreateReply> tmpfile(Caller, Ino parent, std::uint32_t mode, std::uint32_t umask, std::uint32_t flags) override;
-  Answer<ReadReply> read(Caller, Ino, HandleId, std::uint64_t offset, std::uint32_t size, std::uint32_t open_flags) override;
+  Answer<CreateReply> tmpfile(Caller, Ino parent, std::uint32_t mode, std::uint32_t umask,
+                              std::uint32_t flags) override;
+  Answer<ReadReply> read(Caller, Ino, HandleId, std::uint64_t offset, std::uint32_t size,
+                         std::uint32_t open_flags) override;
   Answer<std::uint32_t> write(Caller, Ino, HandleId, std::uint64_t offset, std::span<const std::byte> data,
                               std::uint32_t open_flags, bool kill_suidgid, bool from_page_cache) override;
   Answer<void> flush(Caller, Ino, HandleId, std::uint64_t lock_owner) override;
   Answer<void> fsync(Caller, Ino, HandleId, bool data_only) override;
   Answer<void> release(Caller, Ino, HandleId, std::uint64_t lock_owner, bool release_flock) override;
-  Answer<void> fallocate(Caller, Ino, HandleId, std::uint64_t offset, std::uint64_t length, std::uint32_t mode) override;
+  Answer<void> fallocate(Caller, Ino, HandleId, std::uint64_t offset, std::uint64_t length,
+                         std::uint32_t mode) override;
   Answer<std::uint64_t> lseek(Caller, Ino, HandleId, std::uint64_t offset, std::uint32_t whence) override;
-  Answer<std::uint64_t> copy_range(Caller, Ino in, HandleId in_handle, std::uint64_t in_offset, Ino out, HandleId out_handle,
-                                   std::uint64_t out_offset, std::uint64_t length) override;
+  Answer<std::uint64_t> copy_range(Caller, Ino in, HandleId in_handle, std::uint64_t in_offset, Ino out,
+                                   HandleId out_handle, std::uint64_t out_offset, std::uint64_t length) override;
 
   Answer<OpenReply> opendir(Caller, Ino, std::uint32_t flags) override;
   Answer<void> readdir(Caller, Ino, HandleId, std::uint64_t cookie, bool plus, DirSink sink) override;
@@ -132,7 +136,8 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   Async<void> fallocate_slow(Ino ino, std::uint64_t offset, std::uint64_t length, std::uint32_t mode);
   Async<std::uint64_t> lseek_slow(Ino ino, std::uint64_t offset, std::uint32_t whence);
   Async<void> settle(Ino ino);  ///< flushes what is buffered of a file
-  Async<std::uint64_t> copy_slow(Ino in, std::uint64_t in_offset, Ino out, std::uint64_t out_offset, std::uint64_t length);
+  Async<std::uint64_t> copy_slow(Ino in, std::uint64_t in_offset, Ino out, std::uint64_t out_offset,
+                                 std::uint64_t length);
 
   Async<void> readdir_slow(std::shared_ptr<DirHandle> dir, std::uint64_t cookie, bool plus, DirSink sink);
   enum class Feed { more, full, end };

@@ -12,7 +12,9 @@
 namespace kiseki::vfs {
 
 Answer<AttrReply> Volume::getattr(Caller, Ino kernel, std::optional<HandleId>) {
-  if (is_internal(kernel)) return Result<AttrReply>(AttrReply{.ino = kernel, .attr = internal_attr(kernel), .attr_valid = options_.attr_timeout});
+  if (is_internal(kernel))
+    return Result<AttrReply>(
+        AttrReply{.ino = kernel, .attr = internal_attr(kernel), .attr_valid = options_.attr_timeout});
   Ino ino = inside(kernel);
   if (auto hit = client_.cached_attr(ino)) return Result<AttrReply>(attr_reply(ino, *hit));
   return getattr_slow(ino);
@@ -25,7 +27,8 @@ Async<AttrReply> Volume::getattr_slow(Ino ino) {
 
 Answer<AttrReply> Volume::setattr(Caller caller, Ino kernel, SetAttr change) {
   if (is_internal(kernel))  // chmod and truncate of an internal file succeed without effect, as in JuiceFS
-    return Result<AttrReply>(AttrReply{.ino = kernel, .attr = internal_attr(kernel), .attr_valid = options_.attr_timeout});
+    return Result<AttrReply>(
+        AttrReply{.ino = kernel, .attr = internal_attr(kernel), .attr_valid = options_.attr_timeout});
   if (options_.read_only) return posix(EROFS);
   return setattr_slow(who(caller), inside(kernel), std::move(change));
 }
@@ -43,7 +46,11 @@ Async<AttrReply> Volume::setattr_slow(meta::Who who, Ino ino, SetAttr change) {
   }
   constexpr std::uint32_t kOthers = meta::kMode | meta::kUid | meta::kGid | meta::kAtime | meta::kMtime | meta::kFlags;
   if (auto others = change.set & kOthers; others != 0 || !after) {
-    meta::AttrChange rest{.set = others, .to = change.to, .atime_now = change.atime_now, .mtime_now = change.mtime_now, .kill_suidgid = change.kill_suidgid};
+    meta::AttrChange rest{.set = others,
+                          .to = change.to,
+                          .atime_now = change.atime_now,
+                          .mtime_now = change.mtime_now,
+                          .kill_suidgid = change.kill_suidgid};
     CO_TRY(after, co_await meta::setattr(client_, who, ino, rest));
   }
   co_return attr_reply(ino, *after);
@@ -85,7 +92,8 @@ std::error_code Volume::refuse_xattr(std::string_view name, bool reading) const 
   return {};
 }
 
-Answer<void> Volume::setxattr(Caller caller, Ino ino, std::string_view name, std::string_view value, std::uint32_t flags) {
+Answer<void> Volume::setxattr(Caller caller, Ino ino, std::string_view name, std::string_view value,
+                              std::uint32_t flags) {
   if (auto refused = refuse_xattr(name, false)) return refused;
   if (auto refused = refuse_change(ino)) return refused;
   if (value.size() > 65536) return posix(E2BIG);
@@ -93,9 +101,11 @@ Answer<void> Volume::setxattr(Caller caller, Ino ino, std::string_view name, std
 }
 
 Async<void> Volume::setxattr_slow(meta::Who who, Ino ino, std::string name, std::string value, std::uint32_t flags) {
-  if (!is_acl(name)) co_return co_await meta::set_xattr(client_, ino, std::move(name), std::move(value), flags & ~kSetxattrKillSgid);
+  if (!is_acl(name))
+    co_return co_await meta::set_xattr(client_, ino, std::move(name), std::move(value), flags & ~kSetxattrKillSgid);
   CO_TRY(auto attr, co_await meta::set_acl(client_, who, ino, name == kAclDefault, std::move(value)));
-  if ((flags & kSetxattrKillSgid) && !attr.is_dir() && (attr.mode & S_ISGID)) {  // whoever sets it is not in the file's group
+  if ((flags & kSetxattrKillSgid) && !attr.is_dir() &&
+      (attr.mode & S_ISGID)) {  // whoever sets it is not in the file's group
     meta::AttrChange change{.set = meta::kMode, .to = attr};
     change.to.mode = static_cast<std::uint16_t>(attr.mode & ~S_ISGID);
     CO_CHECK(co_await meta::setattr(client_, who, ino, change));
@@ -147,7 +157,8 @@ Async<void> Volume::removexattr_slow(meta::Who who, Ino ino, std::string name) {
 
 namespace {
 
-// FS_IOC_* of 64- and 32-bit callers; chattr's letters i, a and s (s: what is deleted skips the trash, as JuiceFS has it).
+// FS_IOC_* of 64- and 32-bit callers; chattr's letters i, a and s (s: what is deleted skips the trash, as JuiceFS has
+// it).
 constexpr std::uint32_t kGetFlags64 = 0x80086601, kGetFlags32 = 0x80046601;
 constexpr std::uint32_t kSetFlags64 = 0x40086602, kSetFlags32 = 0x40046602;
 
@@ -167,8 +178,10 @@ std::vector<std::byte> as_bytes(std::uint64_t value, std::uint32_t size) {
 
 }  // namespace
 
-Answer<IoctlReply> Volume::ioctl(Caller caller, Ino ino, HandleId, std::uint32_t command, std::span<const std::byte> in, std::uint32_t out_size) {
-  bool getting = command == kGetFlags64 || command == kGetFlags32, setting = command == kSetFlags64 || command == kSetFlags32;
+Answer<IoctlReply> Volume::ioctl(Caller caller, Ino ino, HandleId, std::uint32_t command, std::span<const std::byte> in,
+                                 std::uint32_t out_size) {
+  bool getting = command == kGetFlags64 || command == kGetFlags32,
+       setting = command == kSetFlags64 || command == kSetFlags32;
   if (!options_.ioctl || !(getting || setting)) return posix(ENOTTY);
   if (is_internal(ino) || is_trash(ino)) return posix(EPERM);  // trash directories are nobody's to mark
   if (getting) {
@@ -192,7 +205,8 @@ Async<IoctlReply> Volume::set_flags(meta::Who who, Ino ino, std::uint64_t flags)
   CO_TRY(auto attr, co_await meta::getattr(client_, ino));
   if (who.uid != 0 && who.uid != attr.uid) co_return posix(EPERM);
   auto privileged = FS_IMMUTABLE_FL | FS_APPEND_FL;
-  if (who.uid != 0 && ((to_chattr(attr.flags) ^ flags) & static_cast<std::uint64_t>(privileged))) co_return posix(EPERM);
+  if (who.uid != 0 && ((to_chattr(attr.flags) ^ flags) & static_cast<std::uint64_t>(privileged)))
+    co_return posix(EPERM);
   meta::AttrChange change{.set = meta::kFlags, .to = attr};
   change.to.flags = static_cast<std::uint8_t>(attr.flags & ~(meta::kImmutable | meta::kAppendOnly | meta::kSkipTrash));
   if (flags & FS_IMMUTABLE_FL) change.to.flags |= meta::kImmutable;

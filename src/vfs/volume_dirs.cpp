@@ -28,7 +28,8 @@ constexpr InternalName kListed[] = {{".config", kConfigIno, meta::FileType::file
 Answer<OpenReply> Volume::opendir(Caller, Ino kernel, std::uint32_t) {
   auto dir = std::make_shared<DirHandle>();
   dir->ino = inside(kernel);
-  return Result<OpenReply>(OpenReply{.handle = dirs_.add(std::move(dir)), .keep_cache = false, .cache_dir = options_.cache_dirs});
+  return Result<OpenReply>(
+      OpenReply{.handle = dirs_.add(std::move(dir)), .keep_cache = false, .cache_dir = options_.cache_dirs});
 }
 
 Answer<void> Volume::releasedir(Caller, Ino, HandleId id) {
@@ -110,7 +111,8 @@ Volume::Feed Volume::feed_page(const DirHandle& dir, std::uint64_t& index, bool 
   for (; index < dir.first + dir.page.size(); ++index) {
     auto& entry = dir.page[index - dir.first];
     EntryReply full;
-    DirEntry out{.ino = outside(entry.entry.ino), .name = entry.name, .type = entry.entry.type, .cookie = kFirstEntry + index};
+    DirEntry out{
+        .ino = outside(entry.entry.ino), .name = entry.name, .type = entry.entry.type, .cookie = kFirstEntry + index};
     if (plus && entry.attr) {
       full = entry_reply(entry.entry.ino, *entry.attr);
       out.full = &full;

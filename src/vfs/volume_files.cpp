@@ -76,27 +76,37 @@ void Volume::drop_open(Ino ino) {
   if (!open_inodes_.remove(ino)) return;
   background_.spawn([](Volume& volume, Ino gone) -> asio::awaitable<void> {
     if (auto done = co_await meta::release_sustained(volume.client_, gone); !done)
-      log::warn("volume.release_sustained", {{"inode", gone.value}, {"error", done.error()}, {"remedy", "freed when this session ends"}});
+      log::warn("volume.release_sustained",
+                {{"inode", gone.value}, {"error", done.error()}, {"remedy", "freed when this session ends"}});
   }(*this, ino));
 }
 
-Answer<CreateReply> Volume::create(Caller caller, Ino parent, std::string_view name, std::uint32_t mode, std::uint32_t umask,
-                                   std::uint32_t flags) {
+Answer<CreateReply> Volume::create(Caller caller, Ino parent, std::string_view name, std::uint32_t mode,
+                                   std::uint32_t umask, std::uint32_t flags) {
   if (name.size() > 255) return posix(ENAMETOOLONG);
   if (auto refused = refuse_change(parent)) return refused;
   if (internal_by_name(parent, name)) return posix(EEXIST);
-  meta::NewInode what{.type = meta::FileType::file, .mode = static_cast<std::uint16_t>(mode & 07777), .umask = umask_of(umask), .rdev = 0, .target = {}};
+  meta::NewInode what{.type = meta::FileType::file,
+                      .mode = static_cast<std::uint16_t>(mode & 07777),
+                      .umask = umask_of(umask),
+                      .rdev = 0,
+                      .target = {}};
   return create_slow(who(caller), inside(parent), std::string(name), std::move(what), flags);
 }
 
-Async<CreateReply> Volume::create_slow(meta::Who who, Ino parent, std::string name, meta::NewInode what, std::uint32_t flags) {
+Async<CreateReply> Volume::create_slow(meta::Who who, Ino parent, std::string name, meta::NewInode what,
+                                       std::uint32_t flags) {
   auto made = co_await meta::make(client_, who, parent, name, std::move(what));
   if (!made && made.error() == posix(EEXIST) && !(flags & O_EXCL)) {  // another client was faster: open theirs
     auto found = co_await meta::lookup(client_, parent, std::move(name));
-    if (!found) co_return found.error() == posix(ENOENT) ? posix(ESTALE) : found.error();  // gone again: the kernel walks the path anew
+    if (!found)
+      co_return found.error() == posix(ENOENT) ? posix(ESTALE)
+                                               : found.error();  // gone again: the kernel walks the path anew
     auto there = *std::move(found);
-    // The kernel answers EIO for a CREATE that brings anything but a file; after ESTALE it looks again and follows a link.
-    if (there.attr.type != meta::FileType::file) co_return posix(there.attr.type == meta::FileType::directory ? EISDIR : ESTALE);
+    // The kernel answers EIO for a CREATE that brings anything but a file; after ESTALE it looks again and follows a
+    // link.
+    if (there.attr.type != meta::FileType::file)
+      co_return posix(there.attr.type == meta::FileType::directory ? EISDIR : ESTALE);
     open_inodes_.add(there.ino);
     CO_TRY(auto opened, co_await open_slow(who, there.ino, flags, false));
     co_return CreateReply{.entry = entry_reply(there.ino, there.attr), .open = opened};
@@ -106,9 +116,14 @@ Async<CreateReply> Volume::create_slow(meta::Who who, Ino parent, std::string na
   co_return CreateReply{.entry = entry_reply(made->ino, made->attr), .open = add_handle(made->ino, flags, made->attr)};
 }
 
-Answer<CreateReply> Volume::tmpfile(Caller caller, Ino parent, std::uint32_t mode, std::uint32_t umask, std::uint32_t flags) {
+Answer<CreateReply> Volume::tmpfile(Caller caller, Ino parent, std::uint32_t mode, std::uint32_t umask,
+                                    std::uint32_t flags) {
   if (auto refused = refuse_change(parent)) return refused;
-  meta::NewInode what{.type = meta::FileType::file, .mode = static_cast<std::uint16_t>(mode & 07777), .umask = umask_of(umask), .rdev = 0, .target = {}};
+  meta::NewInode what{.type = meta::FileType::file,
+                      .mode = static_cast<std::uint16_t>(mode & 07777),
+                      .umask = umask_of(umask),
+                      .rdev = 0,
+                      .target = {}};
   return tmpfile_slow(who(caller), inside(parent), std::move(what), flags);
 }
 
@@ -152,7 +167,9 @@ Answer<void> Volume::release(Caller, Ino kernel, HandleId id, std::uint64_t lock
 
 Async<void> Volume::release_slow(std::shared_ptr<FileHandle> handle, std::uint64_t lock_owner, bool release_flock) {
   auto flushed = co_await settle(handle->ino);  // written through a mapping after the last close
-  if (!flushed) log::error("volume.release", {{"inode", handle->ino.value}, {"error", flushed.error()}, {"remedy", "what was written last is lost"}});
+  if (!flushed)
+    log::error("volume.release",
+               {{"inode", handle->ino.value}, {"error", flushed.error()}, {"remedy", "what was written last is lost"}});
   if (release_flock) (void)co_await meta::release_locks(client_, handle->ino, lock_owner, true);
   drop_open(handle->ino);
   co_return Result<void>{};
@@ -175,7 +192,8 @@ void Volume::note_access(FileHandle& handle) {
   }(*this, handle.ino));
 }
 
-Answer<ReadReply> Volume::read(Caller, Ino kernel, HandleId id, std::uint64_t offset, std::uint32_t size, std::uint32_t) {
+Answer<ReadReply> Volume::read(Caller, Ino kernel, HandleId id, std::uint64_t offset, std::uint32_t size,
+                               std::uint32_t) {
   if (is_internal(kernel)) return read_internal(id, offset, size);
   auto handle = files_.find(id);
   if (!handle) return posix(EBADF);
@@ -188,7 +206,9 @@ Answer<ReadReply> Volume::read(Caller, Ino kernel, HandleId id, std::uint64_t of
 }
 
 // The stream belongs to the handle, which a release could drop while the read waits.
-Async<ReadReply> Volume::read_held(std::shared_ptr<FileHandle>, Async<ReadReply> reading) { co_return co_await std::move(reading); }
+Async<ReadReply> Volume::read_held(std::shared_ptr<FileHandle>, Async<ReadReply> reading) {
+  co_return co_await std::move(reading);
+}
 
 Async<ReadReply> Volume::read_slow(std::shared_ptr<FileHandle> handle, std::uint64_t offset, std::uint32_t size) {
   CO_TRY(auto attr, co_await meta::getattr(client_, handle->ino));
@@ -197,8 +217,8 @@ Async<ReadReply> Volume::read_slow(std::shared_ptr<FileHandle> handle, std::uint
   co_return co_await std::move(answer).get();
 }
 
-Answer<std::uint32_t> Volume::write(Caller caller, Ino kernel, HandleId id, std::uint64_t offset, std::span<const std::byte> data,
-                                    std::uint32_t, bool kill_suidgid, bool) {
+Answer<std::uint32_t> Volume::write(Caller caller, Ino kernel, HandleId id, std::uint64_t offset,
+                                    std::span<const std::byte> data, std::uint32_t, bool kill_suidgid, bool) {
   if (is_internal(kernel)) return write_internal(id, data);
   auto handle = files_.find(id);
   if (!handle) return posix(EBADF);
@@ -221,7 +241,8 @@ Async<std::uint32_t> Volume::write_killing_suid(meta::Who who, std::shared_ptr<F
 
 // ---- ranges -----------------------------------------------------------------------------------------------------
 
-Answer<void> Volume::fallocate(Caller, Ino kernel, HandleId, std::uint64_t offset, std::uint64_t length, std::uint32_t mode) {
+Answer<void> Volume::fallocate(Caller, Ino kernel, HandleId, std::uint64_t offset, std::uint64_t length,
+                               std::uint32_t mode) {
   if (auto refused = refuse_change(kernel)) return refused;
   return fallocate_slow(inside(kernel), offset, length, mode);
 }
@@ -267,14 +288,15 @@ Async<std::uint64_t> Volume::lseek_slow(Ino ino, std::uint64_t offset, std::uint
   co_return attr.length;
 }
 
-Answer<std::uint64_t> Volume::copy_range(Caller, Ino in, HandleId, std::uint64_t in_offset, Ino out, HandleId, std::uint64_t out_offset,
-                                         std::uint64_t length) {
+Answer<std::uint64_t> Volume::copy_range(Caller, Ino in, HandleId, std::uint64_t in_offset, Ino out, HandleId,
+                                         std::uint64_t out_offset, std::uint64_t length) {
   if (is_internal(in)) return posix(EXDEV);
   if (auto refused = refuse_change(out)) return refused;
   return copy_slow(inside(in), in_offset, inside(out), out_offset, length);
 }
 
-Async<std::uint64_t> Volume::copy_slow(Ino in, std::uint64_t in_offset, Ino out, std::uint64_t out_offset, std::uint64_t length) {
+Async<std::uint64_t> Volume::copy_slow(Ino in, std::uint64_t in_offset, Ino out, std::uint64_t out_offset,
+                                       std::uint64_t length) {
   CO_CHECK(co_await settle(in));
   CO_CHECK(co_await settle(out));
   CO_TRY(auto copied, co_await meta::copy_range(client_, in, in_offset, out, out_offset, length));

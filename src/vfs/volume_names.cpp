@@ -19,13 +19,20 @@ std::error_code bad_name(std::string_view name) {
 
 meta::FileType type_of(std::uint32_t mode) {
   switch (mode & S_IFMT) {
-    case S_IFDIR: return meta::FileType::directory;
-    case S_IFLNK: return meta::FileType::symlink;
-    case S_IFIFO: return meta::FileType::fifo;
-    case S_IFBLK: return meta::FileType::block_device;
-    case S_IFCHR: return meta::FileType::char_device;
-    case S_IFSOCK: return meta::FileType::socket;
-    default: return meta::FileType::file;
+    case S_IFDIR:
+      return meta::FileType::directory;
+    case S_IFLNK:
+      return meta::FileType::symlink;
+    case S_IFIFO:
+      return meta::FileType::fifo;
+    case S_IFBLK:
+      return meta::FileType::block_device;
+    case S_IFCHR:
+      return meta::FileType::char_device;
+    case S_IFSOCK:
+      return meta::FileType::socket;
+    default:
+      return meta::FileType::file;
   }
 }
 
@@ -42,7 +49,9 @@ Answer<EntryReply> Volume::lookup(Caller, Ino parent, std::string_view name) {
   if (auto bad = bad_name(name)) return bad;
   if (auto internal = internal_by_name(parent, name)) {
     if (is_internal(*internal))
-      return Result<EntryReply>(EntryReply{.ino = *internal, .attr = internal_attr(*internal), .entry_valid = options_.entry_timeout,
+      return Result<EntryReply>(EntryReply{.ino = *internal,
+                                           .attr = internal_attr(*internal),
+                                           .entry_valid = options_.entry_timeout,
                                            .attr_valid = options_.attr_timeout});
     return lookup_slow(parent, std::string(name));
   }
@@ -65,16 +74,21 @@ Async<EntryReply> Volume::lookup_slow(Ino parent, std::string name) {
   co_return found(std::move(result));
 }
 
-Answer<EntryReply> Volume::mknod(Caller caller, Ino parent, std::string_view name, std::uint32_t mode, std::uint32_t umask,
-                                 std::uint32_t rdev) {
+Answer<EntryReply> Volume::mknod(Caller caller, Ino parent, std::string_view name, std::uint32_t mode,
+                                 std::uint32_t umask, std::uint32_t rdev) {
   if (auto bad = bad_name(name)) return bad;
   if (auto refused = refuse_change(parent)) return refused;
   if (internal_by_name(parent, name)) return posix(EEXIST);
-  meta::NewInode what{.type = type_of(mode), .mode = static_cast<std::uint16_t>(mode & 07777), .umask = umask_of(umask), .rdev = rdev, .target = {}};
+  meta::NewInode what{.type = type_of(mode),
+                      .mode = static_cast<std::uint16_t>(mode & 07777),
+                      .umask = umask_of(umask),
+                      .rdev = rdev,
+                      .target = {}};
   return make(who(caller), inside(parent), std::string(name), std::move(what));
 }
 
-Answer<EntryReply> Volume::mkdir(Caller caller, Ino parent, std::string_view name, std::uint32_t mode, std::uint32_t umask) {
+Answer<EntryReply> Volume::mkdir(Caller caller, Ino parent, std::string_view name, std::uint32_t mode,
+                                 std::uint32_t umask) {
   return mknod(caller, parent, name, (mode & 07777) | S_IFDIR, umask, 0);
 }
 
@@ -82,7 +96,8 @@ Answer<EntryReply> Volume::symlink(Caller caller, Ino parent, std::string_view n
   if (auto bad = bad_name(name)) return bad;
   if (auto refused = refuse_change(parent)) return refused;
   if (internal_by_name(parent, name)) return posix(EEXIST);
-  meta::NewInode what{.type = meta::FileType::symlink, .mode = 0777, .umask = 0, .rdev = 0, .target = std::string(target)};
+  meta::NewInode what{
+      .type = meta::FileType::symlink, .mode = 0777, .umask = 0, .rdev = 0, .target = std::string(target)};
   return make(who(caller), inside(parent), std::string(name), std::move(what));
 }
 
@@ -120,7 +135,8 @@ void Volume::removed(const meta::Removed& gone) {
   if (gone.attr.nlink == 0) open_inodes_.mark_unlinked(gone.ino);
 }
 
-Answer<void> Volume::rename(Caller caller, Ino from, std::string_view name, Ino to, std::string_view new_name, std::uint32_t flags) {
+Answer<void> Volume::rename(Caller caller, Ino from, std::string_view name, Ino to, std::string_view new_name,
+                            std::uint32_t flags) {
   for (auto text : {name, new_name})
     if (auto bad = bad_name(text)) return bad;
   for (auto dir : {from, to})
@@ -129,7 +145,8 @@ Answer<void> Volume::rename(Caller caller, Ino from, std::string_view name, Ino 
   return rename_slow(who(caller), inside(from), std::string(name), inside(to), std::string(new_name), flags);
 }
 
-Async<void> Volume::rename_slow(meta::Who who, Ino from, std::string name, Ino to, std::string new_name, std::uint32_t flags) {
+Async<void> Volume::rename_slow(meta::Who who, Ino from, std::string name, Ino to, std::string new_name,
+                                std::uint32_t flags) {
   CO_TRY(auto moved, co_await meta::rename(client_, who, from, std::move(name), to, std::move(new_name), flags));
   if (moved.replaced) removed(*moved.replaced);
   co_return Result<void>{};

@@ -1,5 +1,7 @@
 // A million hostile requests, the same ones every time: random bytes, and valid requests bent a little. Each lies in a
 // block of exactly its size, so that under AddressSanitizer one byte too far is fatal.
+#include "decode_fuzz.hpp"
+
 #include <gtest/gtest.h>
 
 #include <array>
@@ -8,7 +10,6 @@
 #include <random>
 #include <vector>
 
-#include "decode_fuzz.hpp"
 #include "fuse/abi.hpp"
 
 namespace {
@@ -38,10 +39,17 @@ class Mutator {
     for (std::size_t i = 0; i < bytes.size(); ++i) {
       static constexpr std::array<unsigned char, 6> kEdges{0, 0xFF, 0x7F, 0x80, '/', 'a'};
       switch (style) {
-        case 0: bytes[i] = std::byte(random_() & 0xFF); break;
-        case 1: bytes[i] = std::byte(kEdges[below(kEdges.size())]); break;
-        case 2: bytes[i] = std::byte(i % 9 == 8 ? 0 : 'n'); break;  // short names
-        default: bytes[i] = std::byte(i % 8 == 0 ? below(64) : 0);   // small numbers
+        case 0:
+          bytes[i] = std::byte(random_() & 0xFF);
+          break;
+        case 1:
+          bytes[i] = std::byte(kEdges[below(kEdges.size())]);
+          break;
+        case 2:
+          bytes[i] = std::byte(i % 9 == 8 ? 0 : 'n');
+          break;  // short names
+        default:
+          bytes[i] = std::byte(i % 8 == 0 ? below(64) : 0);  // small numbers
       }
     }
   }

@@ -15,7 +15,11 @@ Timestamp to_timestamp(Time t) { return {t.sec, t.nsec}; }
 }  // namespace
 
 Actor::Actor(std::uint64_t seed, bool trash, std::vector<Mount*> mounts, std::shared_ptr<ManualClock> clock)
-    : random_(seed), mounts_(std::move(mounts)), clock_(std::move(clock)), oracle_(trash, to_time(clock_->now())), inos_{kRootIno} {}
+    : random_(seed),
+      mounts_(std::move(mounts)),
+      clock_(std::move(clock)),
+      oracle_(trash, to_time(clock_->now())),
+      inos_{kRootIno} {}
 
 int Actor::likely_dir() {
   for (int tries = 0; tries < 6; ++tries) {
@@ -42,7 +46,8 @@ std::string Actor::name() {
 }
 
 std::uint64_t Actor::offset() {
-  constexpr std::uint64_t kMark[] = {0, 1, 4095, 4096, 1 << 20, kChunkBytes - 1, kChunkBytes, kChunkBytes + 5, 2 * kChunkBytes, 3 * kChunkBytes - 7};
+  constexpr std::uint64_t kMark[] = {
+      0, 1, 4095, 4096, 1 << 20, kChunkBytes - 1, kChunkBytes, kChunkBytes + 5, 2 * kChunkBytes, 3 * kChunkBytes - 7};
   return kMark[pick(10)] + static_cast<std::uint64_t>(pick(3)) * 1000;
 }
 
@@ -65,7 +70,9 @@ asio::awaitable<int> Actor::make_any(Kind kind, std::string target) {
 asio::awaitable<int> Actor::make_file() { return make_any(Kind::file, ""); }
 asio::awaitable<int> Actor::make_dir() { return make_any(Kind::directory, ""); }
 asio::awaitable<int> Actor::make_fifo() { return make_any(Kind::fifo, ""); }
-asio::awaitable<int> Actor::make_symlink() { return make_any(Kind::symlink, std::string(static_cast<std::size_t>(1 + pick(300)), 't')); }
+asio::awaitable<int> Actor::make_symlink() {
+  return make_any(Kind::symlink, std::string(static_cast<std::size_t>(1 + pick(300)), 't'));
+}
 
 asio::awaitable<int> Actor::make_nameless() {
   int parent = likely_dir();
@@ -202,13 +209,16 @@ asio::awaitable<int> Actor::write() {
   int n = touched_ = likely_file();
   auto from = offset();
   auto room = kChunkBytes - from % kChunkBytes;
-  auto size = std::min<std::uint64_t>(room, 1 + static_cast<std::uint64_t>(pick(3)) * 1'500'000 + static_cast<std::uint64_t>(pick(5000)));
+  auto size = std::min<std::uint64_t>(
+      room, 1 + static_cast<std::uint64_t>(pick(3)) * 1'500'000 + static_cast<std::uint64_t>(pick(5000)));
   auto id = co_await client().new_slice_id();
   if (!id) co_return ADD_FAILURE(), 0;
   say(fmt::format("write #{} {}+{} slice {}", n, from, size, id->value));
   int due = oracle_.write(n, from, size, id->value);
-  Slice slice{static_cast<std::uint32_t>(from % kChunkBytes), *id, static_cast<std::uint32_t>(size), 0, static_cast<std::uint32_t>(size)};
-  answer(co_await meta::write_slice(client(), ino(n), ChunkIndex{static_cast<std::uint32_t>(from / kChunkBytes)}, slice, clock_->now()));
+  Slice slice{static_cast<std::uint32_t>(from % kChunkBytes), *id, static_cast<std::uint32_t>(size), 0,
+              static_cast<std::uint32_t>(size)};
+  answer(co_await meta::write_slice(client(), ino(n), ChunkIndex{static_cast<std::uint32_t>(from / kChunkBytes)}, slice,
+                                    clock_->now()));
   co_return due;
 }
 
@@ -329,14 +339,15 @@ asio::awaitable<int> Actor::reap() {
 
 asio::awaitable<bool> Actor::step() {
   static constexpr Step kSteps[] = {
-      &Actor::make_file,  &Actor::make_file, &Actor::make_dir,  &Actor::make_dir,   &Actor::make_fifo,    &Actor::make_symlink,
-      &Actor::make_nameless, &Actor::link,   &Actor::link,      &Actor::unlink,     &Actor::unlink,       &Actor::unlink,
-      &Actor::rmdir,      &Actor::rmdir,     &Actor::rename,    &Actor::rename,     &Actor::rename,       &Actor::rename,
-      &Actor::chmod,      &Actor::chown,     &Actor::utimes,    &Actor::chattr,     &Actor::chattr,       &Actor::truncate,
-      &Actor::truncate,   &Actor::fallocate, &Actor::write,     &Actor::write,      &Actor::write,        &Actor::copy,
-      &Actor::copy,       &Actor::set_xattr, &Actor::get_xattr, &Actor::remove_xattr, &Actor::list_xattrs, &Actor::readlink,
-      &Actor::lookup,     &Actor::lookup,    &Actor::getattr,   &Actor::open,       &Actor::open,         &Actor::close,
-      &Actor::reap};
+      &Actor::make_file,    &Actor::make_file,     &Actor::make_dir,  &Actor::make_dir,     &Actor::make_fifo,
+      &Actor::make_symlink, &Actor::make_nameless, &Actor::link,      &Actor::link,         &Actor::unlink,
+      &Actor::unlink,       &Actor::unlink,        &Actor::rmdir,     &Actor::rmdir,        &Actor::rename,
+      &Actor::rename,       &Actor::rename,        &Actor::rename,    &Actor::chmod,        &Actor::chown,
+      &Actor::utimes,       &Actor::chattr,        &Actor::chattr,    &Actor::truncate,     &Actor::truncate,
+      &Actor::fallocate,    &Actor::write,         &Actor::write,     &Actor::write,        &Actor::copy,
+      &Actor::copy,         &Actor::set_xattr,     &Actor::get_xattr, &Actor::remove_xattr, &Actor::list_xattrs,
+      &Actor::readlink,     &Actor::lookup,        &Actor::lookup,    &Actor::getattr,      &Actor::open,
+      &Actor::open,         &Actor::close,         &Actor::reap};
   clock_->advance(std::chrono::milliseconds(1500));
   oracle_.set_now(to_time(clock_->now()));
   who_ = pick(static_cast<int>(mounts_.size()));
@@ -358,10 +369,12 @@ bool Actor::same_attr(const std::string& path, int n, const meta::Attr& attr) {
   };
   auto seconds = [](Timestamp t) { return fmt::format("{}.{:09}", t.sec, t.nsec); };
   auto due_seconds = [](Time t) { return fmt::format("{}.{:09}", t.sec, t.nsec); };
-  return tell("type", static_cast<int>(attr.type), static_cast<int>(due.kind)) && tell("mode", unsigned{attr.mode}, due.mode) &&
-         tell("uid", attr.uid, due.uid) && tell("gid", attr.gid, due.gid) && tell("nlink", attr.nlink, due.links) &&
+  return tell("type", static_cast<int>(attr.type), static_cast<int>(due.kind)) &&
+         tell("mode", unsigned{attr.mode}, due.mode) && tell("uid", attr.uid, due.uid) &&
+         tell("gid", attr.gid, due.gid) && tell("nlink", attr.nlink, due.links) &&
          tell("length", attr.length, due.length) && tell("flags", unsigned{attr.flags}, due.flags) &&
-         tell("atime", seconds(attr.atime), due_seconds(due.atime)) && tell("mtime", seconds(attr.mtime), due_seconds(due.mtime)) &&
+         tell("atime", seconds(attr.atime), due_seconds(due.atime)) &&
+         tell("mtime", seconds(attr.mtime), due_seconds(due.mtime)) &&
          tell("ctime", seconds(attr.ctime), due_seconds(due.ctime));
 }
 
@@ -408,7 +421,8 @@ asio::awaitable<Result<Content>> Actor::stored_content(Ino file) {
     auto slices = co_await meta::read_slices(client(), file, ChunkIndex{index});
     if (!slices) co_return slices.error();
     auto base = index * kChunkBytes;
-    for (auto& slice : *slices) content.paint(base + slice.pos, base + slice.pos + slice.len, slice.id.value, slice.off);
+    for (auto& slice : *slices)
+      content.paint(base + slice.pos, base + slice.pos + slice.len, slice.id.value, slice.off);
   }
   co_return content;
 }

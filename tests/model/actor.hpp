@@ -21,7 +21,9 @@ struct Mount : meta::OpenInodes, meta::DataReaper {
   std::vector<std::pair<Ino, std::uint64_t>> removed;
   bool is_open(Ino ino) const override { return std::find(opened.begin(), opened.end(), ino) != opened.end(); }
   void file_removed(Ino ino, std::uint64_t length) override { removed.emplace_back(ino, length); }
-  void slices_released(std::vector<meta::DelayedSlice> slices) override { released.insert(released.end(), slices.begin(), slices.end()); }
+  void slices_released(std::vector<meta::DelayedSlice> slices) override {
+    released.insert(released.end(), slices.begin(), slices.end());
+  }
   std::vector<meta::DelayedSlice> released;
 };
 

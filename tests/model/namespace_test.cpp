@@ -40,7 +40,8 @@ class World {
  public:
   World(const Variant& variant, std::uint64_t seed) : variant_(variant) {
     if (!variant.sqlite) return;
-    folder_ = std::filesystem::temp_directory_path() / ("kiseki-model-" + std::to_string(::getpid()) + "-" + std::to_string(seed));
+    folder_ = std::filesystem::temp_directory_path() /
+              ("kiseki-model-" + std::to_string(::getpid()) + "-" + std::to_string(seed));
     std::filesystem::create_directories(folder_);
     runtime_ = std::make_unique<Runtime>(Runtime::Options{.loops = 1, .pin = false});
   }
@@ -93,9 +94,11 @@ class World {
   std::shared_ptr<MetaEngine> new_engine(bool first) {
     if (!variant_.sqlite) {
       if (!first) return engines[0];
-      return std::make_shared<meta::MemoryEngine>(meta::MemoryEngine::Options{.post = false, .coherent = variant_.coherent});
+      return std::make_shared<meta::MemoryEngine>(
+          meta::MemoryEngine::Options{.post = false, .coherent = variant_.coherent});
     }
-    auto opened = meta::open_engine("sqlite3://" + (folder_ / "meta.db").string(), first ? meta::OpenMode::create : meta::OpenMode::existing, *runtime_);
+    auto opened = meta::open_engine("sqlite3://" + (folder_ / "meta.db").string(),
+                                    first ? meta::OpenMode::create : meta::OpenMode::existing, *runtime_);
     if (!opened) return ADD_FAILURE() << opened.error().message, nullptr;
     return *opened;
   }
@@ -115,7 +118,8 @@ asio::awaitable<void> play(World& world, const Variant& variant, std::uint64_t s
     co_await actor.close_all();
     if (agreed) co_await expect_exact_counts(*world.engines[0]);
     if (testing::Test::HasFailure())
-      ADD_FAILURE() << "replay with KISEKI_SEED=" << seed << " --gtest_filter=*" << variant.name << "*\n" << actor.trace(std::getenv("KISEKI_SEED") ? 10000 : 25);
+      ADD_FAILURE() << "replay with KISEKI_SEED=" << seed << " --gtest_filter=*" << variant.name << "*\n"
+                    << actor.trace(std::getenv("KISEKI_SEED") ? 10000 : 25);
   }
   co_await world.close();
 }
@@ -131,13 +135,14 @@ TEST_P(NamespaceModel, AgreesWithOracle) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, NamespaceModel,
-                         testing::Values(Variant{.name = "memory"}, Variant{.name = "memory_trash", .trash = true},
-                                         Variant{.name = "memory_two_clients", .coherent = false, .clients = 2, .seeds = 60},
-                                         Variant{.name = "sqlite", .sqlite = true, .seeds = 60},
-                                         Variant{.name = "sqlite_trash", .sqlite = true, .trash = true, .seeds = 30},
-                                         Variant{.name = "sqlite_two_clients", .sqlite = true, .clients = 2, .seeds = 40}),
-                         [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Engines, NamespaceModel,
+    testing::Values(Variant{.name = "memory"}, Variant{.name = "memory_trash", .trash = true},
+                    Variant{.name = "memory_two_clients", .coherent = false, .clients = 2, .seeds = 60},
+                    Variant{.name = "sqlite", .sqlite = true, .seeds = 60},
+                    Variant{.name = "sqlite_trash", .sqlite = true, .trash = true, .seeds = 30},
+                    Variant{.name = "sqlite_two_clients", .sqlite = true, .clients = 2, .seeds = 40}),
+    [](const auto& info) { return info.param.name; });
 
 }  // namespace
 

@@ -54,7 +54,8 @@ int Oracle::new_name(const std::string& name) const {
   return name == "." || name == ".." ? EEXIST : 0;
 }
 
-int Oracle::make(int, int parent, const std::string& name, Kind kind, unsigned mode, unsigned uid, unsigned gid, const std::string& target) {
+int Oracle::make(int, int parent, const std::string& name, Kind kind, unsigned mode, unsigned uid, unsigned gid,
+                 const std::string& target) {
   if (int e = new_name(name)) return e;
   if (int e = may_add_to(parent)) return e;
   if (child(parent, name)) return EEXIST;

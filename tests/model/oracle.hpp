@@ -32,9 +32,9 @@ struct Node {
   std::map<std::string, int> names;  ///< of a directory
   int above = -1;                    ///< of a directory
   bool alive = true;
-  bool in_trash = false;             ///< its only name lies in the trash
-  bool many_names = false;           ///< ever had a second name
-  int kept_by = -1;                  ///< client that holds it open after its last name went
+  bool in_trash = false;    ///< its only name lies in the trash
+  bool many_names = false;  ///< ever had a second name
+  int kept_by = -1;         ///< client that holds it open after its last name went
 };
 
 /// Nodes are named by the order of their making; 0 is the root. Every operation answers an errno; 0 is success.
@@ -50,7 +50,8 @@ class Oracle {
   /// True: the client kept it, and must let it go now.
   bool close(int client, int n);
 
-  int make(int client, int parent, const std::string& name, Kind kind, unsigned mode, unsigned uid, unsigned gid, const std::string& target);
+  int make(int client, int parent, const std::string& name, Kind kind, unsigned mode, unsigned uid, unsigned gid,
+           const std::string& target);
   int make_nameless(int client, int parent, unsigned mode);
   int link(int client, int n, int parent, const std::string& name);
   int unlink(int client, int parent, const std::string& name);

@@ -57,8 +57,8 @@ asio::awaitable<void> expect_dir_stats(MetaEngine& engine, const Count& count) {
     auto stored = co_await read(engine, DirStatKey{dir});
     auto* stat = std::get_if<DirStat>(&stored);
     if (!stat) continue;  // counted when next needed
-    EXPECT_EQ(*stat, due) << "directory " << dir.value << ": stored " << stat->length << "/" << stat->space << "/" << stat->inodes
-                          << ", counted " << due.length << "/" << due.space << "/" << due.inodes;
+    EXPECT_EQ(*stat, due) << "directory " << dir.value << ": stored " << stat->length << "/" << stat->space << "/"
+                          << stat->inodes << ", counted " << due.length << "/" << due.space << "/" << due.inodes;
   }
 }
 

@@ -43,19 +43,19 @@ void run(F body, std::chrono::seconds limit = std::chrono::seconds(30)) {
 }  // namespace kiseki::test
 
 /// ASSERT_* cannot leave a coroutine; EXPECT_* is fine.
-#define CO_ASSERT_TRUE(condition)                 \
-  do {                                            \
-    if (!static_cast<bool>(condition)) {          \
+#define CO_ASSERT_TRUE(condition)                  \
+  do {                                             \
+    if (!static_cast<bool>(condition)) {           \
       ADD_FAILURE() << "not true: " << #condition; \
-      co_return;                                  \
-    }                                             \
+      co_return;                                   \
+    }                                              \
   } while (0)
 
 /// `expr` is a Result: fails with its error, or goes on.
-#define CO_ASSERT_OK(expr)                                                            \
-  do {                                                                                \
-    if (const auto& co_ok_ = (expr); !co_ok_) {                                       \
-      ADD_FAILURE() << #expr << ": " << co_ok_.error().message();                     \
-      co_return;                                                                      \
-    }                                                                                 \
+#define CO_ASSERT_OK(expr)                                        \
+  do {                                                            \
+    if (const auto& co_ok_ = (expr); !co_ok_) {                   \
+      ADD_FAILURE() << #expr << ": " << co_ok_.error().message(); \
+      co_return;                                                  \
+    }                                                             \
   } while (0)

@@ -37,7 +37,8 @@ Async<Outcome> MemoryEngine::commit(Commit commit) {
 }
 
 Async<EntryPage> MemoryEngine::scan_entries(Ino dir, std::string cursor, std::size_t limit, bool with_attrs) {
-  return locked<EntryPage>([=, this, cursor = std::move(cursor)] { return tables_.entries(dir, cursor, limit, with_attrs); });
+  return locked<EntryPage>(
+      [=, this, cursor = std::move(cursor)] { return tables_.entries(dir, cursor, limit, with_attrs); });
 }
 Async<std::vector<StoredChunk>> MemoryEngine::scan_chunks(Ino ino) {
   return locked<std::vector<StoredChunk>>([=, this] { return tables_.chunks(ino); });

@@ -12,8 +12,8 @@ namespace kiseki::meta {
 class MemoryEngine final : public MetaEngine {
  public:
   struct Options {
-    bool post = false;      ///< every call yields to the loop once before it acts, so that calls interleave
-    bool coherent = true;   ///< what `coherent()` answers
+    bool post = false;     ///< every call yields to the loop once before it acts, so that calls interleave
+    bool coherent = true;  ///< what `coherent()` answers
   };
   MemoryEngine() : MemoryEngine(Options{}) {}
   explicit MemoryEngine(Options options) : options_(options) {}

@@ -238,7 +238,8 @@ class Tables::Changes {
   bool one(const EraseQuota& w) { return erase(t_.quotas_, w.key), true; }
   bool one(const PutSession& w) {
     Session session = w.session;
-    if (auto at = t_.sessions_.find(w.sid); session.info.empty() && at != t_.sessions_.end()) session.info = at->second.info;
+    if (auto at = t_.sessions_.find(w.sid); session.info.empty() && at != t_.sessions_.end())
+      session.info = at->second.info;
     return put(t_.sessions_, w.sid, std::move(session)), true;
   }
   bool one(const EraseSession& w) { return erase(t_.sessions_, w.sid), true; }
@@ -252,13 +253,17 @@ class Tables::Changes {
     if (t_.sustained_.erase(key) != 0) undo_.push_back([this, key] { t_.sustained_.insert(key); });
     return true;
   }
-  bool one(const PutDeletedFile& w) { return put(t_.deleted_files_, w.ino, DeletedFile{w.ino, w.length, w.removed_at}), true; }
+  bool one(const PutDeletedFile& w) {
+    return put(t_.deleted_files_, w.ino, DeletedFile{w.ino, w.length, w.removed_at}), true;
+  }
   bool one(const EraseDeletedFile& w) { return erase(t_.deleted_files_, w.ino), true; }
   bool one(const PutDelayedSlices& w) {
     return put(t_.delayed_, w.compacted, DelayedSlices{w.compacted, w.replaced_at, w.slices}), true;
   }
   bool one(const EraseDelayedSlices& w) { return erase(t_.delayed_, w.compacted), true; }
-  bool one(const PutFileLock& w) { return put(t_.file_locks_, {w.ino, w.lock.sid, w.lock.owner}, w.lock.exclusive), true; }
+  bool one(const PutFileLock& w) {
+    return put(t_.file_locks_, {w.ino, w.lock.sid, w.lock.owner}, w.lock.exclusive), true;
+  }
   bool one(const EraseFileLock& w) { return erase(t_.file_locks_, {w.ino, w.sid, w.owner}), true; }
   bool one(const PutRangeLocks& w) {
     LockOwner key(w.ino, w.locks.sid, w.locks.owner);
@@ -316,7 +321,8 @@ DirStat Tables::count_children(Ino dir) const {
   for (auto at = entries_.lower_bound({dir, ""}); at != entries_.end() && at->first.parent == dir; ++at) {
     auto attr = attrs_.find(at->second.ino);
     if (attr == attrs_.end()) continue;
-    stat = sum(stat, {attr->second.is_file() ? static_cast<std::int64_t>(attr->second.length) : 0, stat_space(attr->second), 1});
+    stat = sum(stat, {attr->second.is_file() ? static_cast<std::int64_t>(attr->second.length) : 0,
+                      stat_space(attr->second), 1});
   }
   return stat;
 }
@@ -349,7 +355,8 @@ std::vector<std::pair<SessionId, Session>> Tables::sessions() const { return {se
 
 SessionLocks Tables::locks(SessionId sid) const {
   SessionLocks all;
-  for (auto at = sustained_.lower_bound({sid, Ino{0}}); at != sustained_.end() && at->first == sid; ++at) all.sustained.push_back(at->second);
+  for (auto at = sustained_.lower_bound({sid, Ino{0}}); at != sustained_.end() && at->first == sid; ++at)
+    all.sustained.push_back(at->second);
   for (auto& [key, exclusive] : file_locks_)
     if (auto& [ino, by, owner] = key; by == sid) all.file_locks.emplace_back(ino, FileLock{by, owner, exclusive});
   for (auto& [key, ranges] : range_locks_)

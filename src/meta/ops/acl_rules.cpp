@@ -4,8 +4,8 @@
 
 namespace kiseki::meta::op {
 
-bool acl_allows(const AclRule& rule, std::uint32_t owner_uid, std::uint32_t owner_gid, std::uint32_t uid, std::uint32_t gid,
-                std::uint32_t mask) {
+bool acl_allows(const AclRule& rule, std::uint32_t owner_uid, std::uint32_t owner_gid, std::uint32_t uid,
+                std::uint32_t gid, std::uint32_t mask) {
   auto grants = [mask](std::uint32_t perm) { return (perm & mask) == mask; };
   if (uid == owner_uid) return grants(rule.owner);
   for (auto& user : rule.users)
@@ -84,13 +84,20 @@ bool add_named(std::vector<AclEntry>& list, AclEntry entry) {
 bool add_entry(AclRule& rule, std::uint16_t tag, std::uint16_t perm, std::uint32_t id) {
   if (perm > 7) return false;
   switch (tag) {
-    case kUserObj: return once(rule.owner, perm);
-    case kGroupObj: return once(rule.group, perm);
-    case kMask: return once(rule.mask, perm);
-    case kOther: return once(rule.other, perm);
-    case kUser: return add_named(rule.users, {id, perm});
-    case kGroup: return add_named(rule.groups, {id, perm});
-    default: return false;
+    case kUserObj:
+      return once(rule.owner, perm);
+    case kGroupObj:
+      return once(rule.group, perm);
+    case kMask:
+      return once(rule.mask, perm);
+    case kOther:
+      return once(rule.other, perm);
+    case kUser:
+      return add_named(rule.users, {id, perm});
+    case kGroup:
+      return add_named(rule.groups, {id, perm});
+    default:
+      return false;
   }
 }
 
@@ -102,7 +109,8 @@ Result<AclRule> parse_acl(std::string_view blob) {
   if (blob.size() < 4 || (blob.size() - 4) % 8 != 0) return posix(EINVAL);
   if (little(blob, 0, 4) != kVersion) return posix(EOPNOTSUPP);
   for (std::size_t at = 4; at < blob.size(); at += 8) {
-    auto tag = static_cast<std::uint16_t>(little(blob, at, 2)), perm = static_cast<std::uint16_t>(little(blob, at + 2, 2));
+    auto tag = static_cast<std::uint16_t>(little(blob, at, 2)),
+         perm = static_cast<std::uint16_t>(little(blob, at + 2, 2));
     if (!add_entry(rule, tag, perm, little(blob, at + 4, 4))) return posix(EINVAL);
   }
   if (blob.size() == 4) return rule;

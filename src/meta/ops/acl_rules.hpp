@@ -12,8 +12,8 @@ namespace kiseki::meta::op {
 
 inline constexpr std::uint16_t kUnsetPerm = 0xFFFF;
 
-bool acl_allows(const AclRule& rule, std::uint32_t owner_uid, std::uint32_t owner_gid, std::uint32_t uid, std::uint32_t gid,
-                std::uint32_t mask);
+bool acl_allows(const AclRule& rule, std::uint32_t owner_uid, std::uint32_t owner_gid, std::uint32_t uid,
+                std::uint32_t gid, std::uint32_t mask);
 /// No named entries and no mask: says no more than a mode does.
 bool is_minimal(const AclRule& rule);
 bool is_empty(const AclRule& rule);

@@ -32,7 +32,8 @@ Async<void> need_parent_for_removing(Txn& txn, Who who, Ino parent);
 /// EPERM when the sticky bit of `parent` forbids `who` to take away `child`.
 Result<void> check_sticky(Who who, const Attr& parent, const Attr& child);
 
-/// Sets mtime and ctime of a loaded directory, unless they are younger than skip_dir_mtime and nlink stays. Never in the trash.
+/// Sets mtime and ctime of a loaded directory, unless they are younger than skip_dir_mtime and nlink stays. Never in
+/// the trash.
 void touch_directory(Txn& txn, Ino dir, Timestamp now, std::int32_t add_nlink = 0);
 
 /// `dir` and the directories above it, up to the root (or the trash, or a missing one). Loads them. Errors: ELOOP for a

@@ -19,7 +19,8 @@ Async<void> give_back(Client& client, Slice slice) {
 
 }  // namespace
 
-Async<void> compacted(Client& client, Ino ino, ChunkIndex index, Slices seen, std::uint32_t first, std::uint32_t count, Slice with) {
+Async<void> compacted(Client& client, Ino ino, ChunkIndex index, Slices seen, std::uint32_t first, std::uint32_t count,
+                      Slice with) {
   if (first > seen.size() || count > seen.size() - first) co_return posix(EINVAL);
   ChunkKey key{ino, index};
   std::vector<DelayedSlice> old;

@@ -96,7 +96,8 @@ Async<CopiedRange> copy_in(Txn& txn, Copy copy) {
 
 }  // namespace
 
-Async<CopiedRange> copy_range(Client& client, Ino in, std::uint64_t in_offset, Ino out, std::uint64_t out_offset, std::uint64_t length) {
+Async<CopiedRange> copy_range(Client& client, Ino in, std::uint64_t in_offset, Ino out, std::uint64_t out_offset,
+                              std::uint64_t length) {
   // More than this in one commit would hold everyone else up; callers ask again for the rest.
   constexpr std::uint64_t kMost = 64 * kChunkBytes;
   length = std::min(length, kMost);

@@ -65,7 +65,9 @@ Async<void> drop_flock(Client& client, Ino ino, std::uint64_t owner) {
   co_return outcome.applied ? done() : Result<void>(posix(EIO));
 }
 
-bool is_own(const RangeLocks& locks, SessionId sid, std::uint64_t owner) { return locks.sid == sid && locks.owner == owner; }
+bool is_own(const RangeLocks& locks, SessionId sid, std::uint64_t owner) {
+  return locks.sid == sid && locks.owner == owner;
+}
 
 Async<void> try_set_lock(Client& client, Ino ino, std::uint64_t owner, RangeLock want) {
   co_return co_await transact<void>(client, [&](Txn& txn) -> Async<void> {
@@ -122,7 +124,8 @@ Async<RangeLock> get_lock(Client& client, Ino ino, std::uint64_t owner, RangeLoc
 
 Async<void> set_lock(Client& client, Ino ino, std::uint64_t owner, RangeLock want, bool wait) {
   if (want.type > kUnlock || want.start > want.end) co_return posix(EINVAL);
-  auto taken = co_await acquire(client, ino, wait && want.type != kUnlock, [&] { return try_set_lock(client, ino, owner, want); });
+  auto taken = co_await acquire(client, ino, wait && want.type != kUnlock,
+                                [&] { return try_set_lock(client, ino, owner, want); });
   if (taken && want.type != kWriteLock) client.lock_queues().of(ino).notify_all();
   co_return taken;
 }

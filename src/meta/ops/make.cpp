@@ -46,7 +46,8 @@ Async<Attr> new_attr(Client& client, Who who, Ino parent, Attr above, const NewI
   CO_CHECK(co_await inherit_acl(client, attr, above, what));
   bool is_dir = what.type == FileType::directory;
   if (is_dir && (above.mode & kSetGid)) attr.mode |= kSetGid;
-  if (!is_dir && (attr.mode & kSetGid) && (attr.mode & 010) && who.check_permissions && who.uid != 0 && who.gid != attr.gid)
+  if (!is_dir && (attr.mode & kSetGid) && (attr.mode & 010) && who.check_permissions && who.uid != 0 &&
+      who.gid != attr.gid)
     attr.mode &= static_cast<std::uint16_t>(~kSetGid);
   attr.nlink = is_dir ? 2 : 1;
   attr.length = is_dir ? 4096 : what.type == FileType::symlink ? what.target.size() : 0;

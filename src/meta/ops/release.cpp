@@ -1,8 +1,9 @@
 // What follows the last name of an inode: the last close, and the deletion of its data.
+#include "meta/ops/release.hpp"
+
 #include <map>
 
 #include "meta/ops/common.hpp"
-#include "meta/ops/release.hpp"
 
 namespace kiseki::meta {
 

@@ -42,7 +42,8 @@ Result<void> check_request(const Move& move) {
   TRY_CHECK(check_old_name(move.name));
   for (auto& name : {move.name, move.to_name})
     if (name == "." || name == "..") return posix(EBUSY);
-  if ((move.from == kRootIno && move.name == Client::kTrashName) || (move.to == kRootIno && move.to_name == Client::kTrashName))
+  if ((move.from == kRootIno && move.name == Client::kTrashName) ||
+      (move.to == kRootIno && move.to_name == Client::kTrashName))
     return posix(EPERM);
   if (is_trash(move.to)) return posix(EPERM);
   return check_new_name(move.to, move.to_name);
@@ -154,7 +155,8 @@ struct Plan {
 };
 
 Async<Plan> plan_move(Txn& txn, const Move& move) {
-  CO_CHECK(co_await txn.load(Keys{AttrKey{move.from}, AttrKey{move.to}, EntryKey{move.from, move.name}, EntryKey{move.to, move.to_name}}));
+  CO_CHECK(co_await txn.load(
+      Keys{AttrKey{move.from}, AttrKey{move.to}, EntryKey{move.from, move.name}, EntryKey{move.to, move.to_name}}));
   CO_CHECK(co_await need_parent_for_removing(txn, move.who, move.from));
   CO_CHECK(co_await need_parent_for_making(txn, move.who, move.to));
   auto* source = txn.entry(move.from, move.name);
@@ -222,14 +224,16 @@ Async<Moved> rename_in(Txn& txn, Move move) {
 
 }  // namespace
 
-Async<Renamed> rename(Client& client, Who who, Ino parent, std::string name, Ino to_parent, std::string to_name, std::uint32_t flags) {
+Async<Renamed> rename(Client& client, Who who, Ino parent, std::string name, Ino to_parent, std::string to_name,
+                      std::uint32_t flags) {
   Move move{who, parent, std::move(name), to_parent, std::move(to_name), flags, Ino{0}, Ino{0}};
   CO_CHECK(check_request(move));
   if (flags & RENAME_WHITEOUT) {
     CO_TRY(move.whiteout, co_await client.new_inode());
   }
   for (int asked = 0;; ++asked) {
-    auto moved = co_await transact<Moved>(client, [&](Txn& txn) -> Async<Moved> { co_return co_await rename_in(txn, move); });
+    auto moved =
+        co_await transact<Moved>(client, [&](Txn& txn) -> Async<Moved> { co_return co_await rename_in(txn, move); });
     // Only a rename that replaces something needs the hour's trash.
     if (!moved && moved.error() == trash_vanished() && asked < 2) {
       CO_TRY(move.trash, co_await trash_now(client, to_parent, false, asked > 0));

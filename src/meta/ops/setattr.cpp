@@ -28,7 +28,8 @@ Async<void> check_owner(Txn& txn, Who who, Ino ino, const AttrChange& change) {
   bool owner = attr.uid == who.uid;
   if ((change.set & (kMode | kFlags)) && !owner) co_return posix(EPERM);
   if ((change.set & kUid) && (change.to.uid != attr.uid || !owner)) co_return posix(EPERM);
-  if ((change.set & kGid) && (!owner || (change.to.gid != attr.gid && change.to.gid != who.gid))) co_return posix(EPERM);
+  if ((change.set & kGid) && (!owner || (change.to.gid != attr.gid && change.to.gid != who.gid)))
+    co_return posix(EPERM);
   if (owner || !(change.set & (kAtime | kMtime))) co_return done();
   if (explicit_times(change)) co_return posix(EPERM);
   co_return co_await need_access(txn, who, ino, kWrite);

@@ -24,7 +24,8 @@ Async<Ino> trash_now(Client& client, Ino parent, bool skip, bool again) {
 }
 
 void tell_reaper(Client& client, const Taken& taken) {
-  if (taken.file_released && client.reaper()) client.reaper()->file_removed(taken.removed.ino, taken.removed.attr.length);
+  if (taken.file_released && client.reaper())
+    client.reaper()->file_removed(taken.removed.ino, taken.removed.attr.length);
 }
 
 namespace {
@@ -73,8 +74,8 @@ Result<void> erase_inode(Txn& txn, Ino ino, const Attr& attr) {
   return count_for_owner(txn, attr.uid, attr.gid, -space, -1);
 }
 
-/// A file of length 0 whose first chunk has no record was never written to: a truncation leaves a record there. So there
-/// is no data to delete.
+/// A file of length 0 whose first chunk has no record was never written to: a truncation leaves a record there. So
+/// there is no data to delete.
 bool never_written(Txn& txn, Ino ino, const Attr& attr) {
   if (!attr.is_file() || attr.length != 0) return false;
   auto slices = txn.client().cached_slices(ino, ChunkIndex{0});

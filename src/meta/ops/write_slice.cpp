@@ -63,7 +63,8 @@ Async<WrittenSlices> write_slices(Client& client, Ino ino, std::vector<PlacedSli
   written.attr = attr;
   auto records_now = returned.begin();
   for (const auto& [index, slices] : batch.appends)
-    written.chunks.push_back({index, static_cast<std::uint32_t>(*records_now++), static_cast<std::uint32_t>(slices.size())});
+    written.chunks.push_back(
+        {index, static_cast<std::uint32_t>(*records_now++), static_cast<std::uint32_t>(slices.size())});
   co_return written;
 }
 

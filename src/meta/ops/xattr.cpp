@@ -49,7 +49,8 @@ Async<Xattrs> read_all(Client& client, Ino ino) {
 Async<void> set_xattr(Client& client, Ino ino, std::string name, std::string value, std::uint32_t flags) {
   CO_CHECK(check_name(name));
   if (value.size() > kMaxXattrValue) co_return posix(E2BIG);
-  if (flags & ~std::uint32_t{XATTR_CREATE | XATTR_REPLACE} || flags == (XATTR_CREATE | XATTR_REPLACE)) co_return posix(EINVAL);
+  if (flags & ~std::uint32_t{XATTR_CREATE | XATTR_REPLACE} || flags == (XATTR_CREATE | XATTR_REPLACE))
+    co_return posix(EINVAL);
   co_return co_await transact<void>(client, [&](Txn& txn) -> Async<void> {
     XattrKey key{ino, name};
     CO_CHECK(co_await change_inode(txn, ino));

@@ -23,7 +23,8 @@ Outcome Batch::apply(const Commit& commit) {
 }
 
 bool Batch::holds(const Check& check) {
-  if (auto* limit = std::get_if<CounterWithin>(&check)) return within(counter(limit->which).value, limit->delta, limit->limit);
+  if (auto* limit = std::get_if<CounterWithin>(&check))
+    return within(counter(limit->which).value, limit->delta, limit->limit);
   if (auto* seen = std::get_if<AttrUnchanged>(&check)) {
     auto& now = attr(seen->ino);
     return now.attr && same_fields(*now.attr, seen->seen, seen->fields);
@@ -78,7 +79,7 @@ void Batch::flush_attrs() {
 
 void Batch::flush_attr(Ino ino, const AttrNow& now) {
   auto mtime = codec::split(now.attr->mtime), ctime = codec::split(now.attr->ctime);
-  bool touched = (now.changed & ~(kMtime | kCtime | kNlink)) == 0;  // the parent of a new name
+  bool touched = (now.changed & ~(kMtime | kCtime | kNlink)) == 0;   // the parent of a new name
   bool written = (now.changed & ~(kMtime | kCtime | kLength)) == 0;  // a file that was written
   auto run = db_.run(touched ? Sql::touch_attr : written ? Sql::grow_attr : Sql::put_attr);
   if (!touched && !written) {
@@ -239,7 +240,9 @@ void Batch::write(const AddCounter& w) {
   outcome_->returned.push_back(now.value);
 }
 
-void Batch::write(const PutCounter& w) { counters_.at(static_cast<std::size_t>(w.which)) = {true, true, true, w.value}; }
+void Batch::write(const PutCounter& w) {
+  counters_.at(static_cast<std::size_t>(w.which)) = {true, true, true, w.value};
+}
 
 void Batch::write(const AddDirStat& w) {
   auto& pending = dir_stats_[w.ino];
@@ -262,7 +265,12 @@ void Batch::write(const PutQuota& w) {
   bool dir = w.key.kind == QuotaKind::directory;
   auto run = db_.run(dir ? Sql::put_dir_quota : Sql::put_id_quota);
   if (!dir) run.integer(static_cast<int>(w.key.kind));
-  run.id(w.key.id).integer(w.quota.max_space).integer(w.quota.max_inodes).integer(w.quota.used_space).integer(w.quota.used_inodes).done();
+  run.id(w.key.id)
+      .integer(w.quota.max_space)
+      .integer(w.quota.max_inodes)
+      .integer(w.quota.used_space)
+      .integer(w.quota.used_inodes)
+      .done();
 }
 
 void Batch::write(const AddQuotaUsage& w) {
@@ -332,7 +340,13 @@ void Batch::write(const EraseLocksOf& w) {
 void Batch::write(const InsertAcl& w) {
   auto users = codec::encode(w.rule.users), groups = codec::encode(w.rule.groups);
   auto run = db_.run(Sql::add_acl);
-  run.integer(w.rule.owner).integer(w.rule.group).integer(w.rule.mask).integer(w.rule.other).blob(users).blob(groups).done();
+  run.integer(w.rule.owner)
+      .integer(w.rule.group)
+      .integer(w.rule.mask)
+      .integer(w.rule.other)
+      .blob(users)
+      .blob(groups)
+      .done();
   outcome_->returned.push_back(sqlite3_last_insert_rowid(db_.handle()));
 }
 

@@ -10,9 +10,9 @@ namespace kiseki::meta::sqlite {
 /// A write met a record that is not as it must be, after others were written: the SQL transaction has to go.
 struct LateConflict {};
 
-/// Commits that share one SQL transaction, in order; each sees those before it. What many commits touch (counters, directory
-/// statistics, the times of a parent) is read once, summed up here and written once, by `finish`. Every member throws SqlError; after any exception the transaction must be
-/// rolled back and the batch thrown away.
+/// Commits that share one SQL transaction, in order; each sees those before it. What many commits touch (counters,
+/// directory statistics, the times of a parent) is read once, summed up here and written once, by `finish`. Every
+/// member throws SqlError; after any exception the transaction must be rolled back and the batch thrown away.
 class Batch {
  public:
   explicit Batch(Connection& db) : db_(db) {}

@@ -7,9 +7,9 @@
 
 namespace kiseki::meta::sqlite {
 
-/// Keeps the observer's caches right although other processes commit to the same file. The order is everything: a header is
-/// read first, then the observer is told, and only then the header is trusted; so nothing cached from before a foreign
-/// commit is ever there while its header is trusted.
+/// Keeps the observer's caches right although other processes commit to the same file. The order is everything: a
+/// header is read first, then the observer is told, and only then the header is trusted; so nothing cached from before
+/// a foreign commit is ever there while its header is trusted.
 class Coherence {
  public:
   void attach(Connection& db) { watch_.attach(db); }

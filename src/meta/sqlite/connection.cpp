@@ -24,12 +24,17 @@ std::string with_prefix(std::string_view sql, const std::string& prefix) {
 
 std::error_code to_error(int sqlite_code) {
   switch (sqlite_code & 0xff) {
-    case SQLITE_FULL: return posix(ENOSPC);
-    case SQLITE_READONLY: return posix(EROFS);
+    case SQLITE_FULL:
+      return posix(ENOSPC);
+    case SQLITE_READONLY:
+      return posix(EROFS);
     case SQLITE_BUSY:
-    case SQLITE_LOCKED: return posix(ETIMEDOUT);
-    case SQLITE_NOMEM: return posix(ENOMEM);
-    default: return posix(EIO);
+    case SQLITE_LOCKED:
+      return posix(ETIMEDOUT);
+    case SQLITE_NOMEM:
+      return posix(ENOMEM);
+    default:
+      return posix(EIO);
   }
 }
 
@@ -93,9 +98,7 @@ std::string Connection::ask(std::string_view sql) {
   return rows.empty() ? std::string() : std::move(rows.front());
 }
 
-int Connection::try_exec(const char* sql) noexcept {
-  return sqlite3_exec(db_, sql, nullptr, nullptr, nullptr);
-}
+int Connection::try_exec(const char* sql) noexcept { return sqlite3_exec(db_, sql, nullptr, nullptr, nullptr); }
 
 void Connection::rollback() noexcept {
   if (!in_transaction()) return;

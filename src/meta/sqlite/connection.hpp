@@ -14,8 +14,8 @@
 
 namespace kiseki::meta::sqlite {
 
-/// A statement failed, or a row is not what any client writes. Ends the SQL transaction it happened in; caught at the two
-/// doors of the engine (a job of a reader, a batch of the writer) and nowhere else.
+/// A statement failed, or a row is not what any client writes. Ends the SQL transaction it happened in; caught at the
+/// two doors of the engine (a job of a reader, a batch of the writer) and nowhere else.
 struct SqlError {
   int code = 0;  ///< extended SQLite result code
   std::string message;
@@ -28,8 +28,8 @@ inline constexpr int kCorruptRecord = SQLITE_CORRUPT;
 
 class Connection;
 
-/// One execution of a prepared statement: bind in order, step, read columns; resets when it goes. What is bound as bytes
-/// must live as long.
+/// One execution of a prepared statement: bind in order, step, read columns; resets when it goes. What is bound as
+/// bytes must live as long.
 class Run {
  public:
   Run(sqlite3* db, sqlite3_stmt* statement) : db_(db), statement_(statement) {}
@@ -46,7 +46,8 @@ class Run {
     return *this;
   }
   Run& text(std::string_view value) {
-    sqlite3_bind_text64(statement_, ++bound_, value.data() ? value.data() : "", value.size(), SQLITE_STATIC, SQLITE_UTF8);
+    sqlite3_bind_text64(statement_, ++bound_, value.data() ? value.data() : "", value.size(), SQLITE_STATIC,
+                        SQLITE_UTF8);
     return *this;
   }
 

@@ -67,7 +67,9 @@ Async<Records> Engine::fetch(Keys keys) {
 }
 
 Async<EntryPage> Engine::scan_entries(Ino dir, std::string cursor, std::size_t limit, bool with_attrs) {
-  return read<EntryPage>([=, cursor = std::move(cursor)](Connection& db) { return sqlite::scan_entries(db, dir, cursor, limit, with_attrs); });
+  return read<EntryPage>([=, cursor = std::move(cursor)](Connection& db) {
+    return sqlite::scan_entries(db, dir, cursor, limit, with_attrs);
+  });
 }
 Async<std::vector<StoredChunk>> Engine::scan_chunks(Ino ino) {
   return read<std::vector<StoredChunk>>([=](Connection& db) { return sqlite::scan_chunks(db, ino); });
@@ -79,13 +81,16 @@ Async<SessionLocks> Engine::scan_locks(SessionId sid) {
   return read<SessionLocks>([=](Connection& db) { return sqlite::scan_locks(db, sid); });
 }
 Async<std::vector<DeletedFile>> Engine::scan_deleted_files(std::int64_t removed_before, std::size_t limit) {
-  return read<std::vector<DeletedFile>>([=](Connection& db) { return sqlite::scan_deleted_files(db, removed_before, limit); });
+  return read<std::vector<DeletedFile>>(
+      [=](Connection& db) { return sqlite::scan_deleted_files(db, removed_before, limit); });
 }
 Async<std::vector<std::pair<SliceId, SliceRef>>> Engine::scan_dead_slices(std::size_t limit) {
-  return read<std::vector<std::pair<SliceId, SliceRef>>>([=](Connection& db) { return sqlite::scan_dead_slices(db, limit); });
+  return read<std::vector<std::pair<SliceId, SliceRef>>>(
+      [=](Connection& db) { return sqlite::scan_dead_slices(db, limit); });
 }
 Async<std::vector<DelayedSlices>> Engine::scan_delayed_slices(std::int64_t replaced_before, std::size_t limit) {
-  return read<std::vector<DelayedSlices>>([=](Connection& db) { return sqlite::scan_delayed_slices(db, replaced_before, limit); });
+  return read<std::vector<DelayedSlices>>(
+      [=](Connection& db) { return sqlite::scan_delayed_slices(db, replaced_before, limit); });
 }
 Async<std::vector<std::pair<QuotaKey, Quota>>> Engine::scan_quotas() {
   return read<std::vector<std::pair<QuotaKey, Quota>>>(&sqlite::scan_quotas);

@@ -17,11 +17,12 @@ class Connection;
 class Readers;
 class Writer;
 
-/// A volume in a SQLite file, in JuiceFS's schema; other processes may have it open, JuiceFS's too. Two connections read
-/// on pool threads, one thread writes with group commit. Loops never block.
+/// A volume in a SQLite file, in JuiceFS's schema; other processes may have it open, JuiceFS's too. Two connections
+/// read on pool threads, one thread writes with group commit. Loops never block.
 class Engine final : public MetaEngine {
  public:
-  /// Blocks for the time it takes to open a file. `pool` runs the readers (two threads serve them) and outlives the engine.
+  /// Blocks for the time it takes to open a file. `pool` runs the readers (two threads serve them) and outlives the
+  /// engine.
   static Explained<std::shared_ptr<MetaEngine>> open(const Location& location, OpenMode mode, BlockingPool& pool);
   ~Engine() override;
 

@@ -3,8 +3,8 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cctype>
+#include <charconv>
 
 namespace kiseki::meta::sqlite {
 namespace {
@@ -20,7 +20,8 @@ std::string upper(std::string_view text) {
 }
 
 /// One of the words SQLite knows, or a number that stands for it.
-Explained<std::string> word(std::string_view key, std::string_view value, std::initializer_list<std::string_view> words, bool numbered) {
+Explained<std::string> word(std::string_view key, std::string_view value, std::initializer_list<std::string_view> words,
+                            bool numbered) {
   auto wanted = upper(value);
   std::size_t index = 0;
   for (auto known : words) {
@@ -46,7 +47,8 @@ Explained<std::chrono::milliseconds> patience(std::string_view key, std::string_
 
 /// Keys that tune JuiceFS's driver or pool and mean nothing to us.
 bool without_effect(std::string_view key) {
-  constexpr std::string_view kKeys[] = {"cache", "_txlock", "max_open_conns", "max_idle_conns", "max_idle_time", "max_life_time"};
+  constexpr std::string_view kKeys[] = {"cache",          "_txlock",       "max_open_conns",
+                                        "max_idle_conns", "max_idle_time", "max_life_time"};
   return std::ranges::find(kKeys, key) != std::end(kKeys);
 }
 
@@ -61,10 +63,12 @@ Explained<void> set(Location& to, std::string_view key, std::string_view value) 
   if (key == "table_prefix") return into(to.prefix, table_prefix(value));
   if (key == "_journal" || key == "_journal_mode")
     return into(to.journal, word(key, value, {"WAL", "DELETE", "TRUNCATE", "PERSIST", "MEMORY", "OFF"}, false));
-  if (key == "_sync" || key == "_synchronous") return into(to.synchronous, word(key, value, {"OFF", "NORMAL", "FULL", "EXTRA"}, true));
+  if (key == "_sync" || key == "_synchronous")
+    return into(to.synchronous, word(key, value, {"OFF", "NORMAL", "FULL", "EXTRA"}, true));
   if (key == "_timeout" || key == "_busy_timeout") return into(to.patience, patience(key, value));
   if (without_effect(key)) return {};
-  return bad(fmt::format("unknown key \"{}\" in the metadata URL; known are table_prefix, _journal, _sync, _timeout", key));
+  return bad(
+      fmt::format("unknown key \"{}\" in the metadata URL; known are table_prefix, _journal, _sync, _timeout", key));
 }
 
 }  // namespace

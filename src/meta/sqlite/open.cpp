@@ -20,14 +20,16 @@ Failure refuse(int err, std::string why) { return {posix(err), std::move(why)}; 
 
 /// What can be said before SQLite looks at the file.
 Explained<void> look_at(const std::string& path, bool may_create) {
-  struct stat st {};
+  struct stat st{};
   if (::stat(path.c_str(), &st) == 0) {
     if (S_ISDIR(st.st_mode)) return refuse(EISDIR, fmt::format("{} is a directory, not a SQLite file", path));
     return {};
   }
   int err = errno;
   if (err != ENOENT) return refuse(err, fmt::format("cannot open {}: {}", path, std::strerror(err)));
-  if (!may_create) return refuse(ENOENT, fmt::format("no volume at {}; create one with `kiseki format sqlite3://{} NAME`", path, path));
+  if (!may_create)
+    return refuse(ENOENT,
+                  fmt::format("no volume at {}; create one with `kiseki format sqlite3://{} NAME`", path, path));
   auto parent = std::filesystem::path(path).parent_path();
   if (!parent.empty() && !std::filesystem::is_directory(parent))
     return refuse(ENOENT, fmt::format("cannot create {}: there is no directory {}", path, parent.string()));
@@ -48,14 +50,21 @@ Explained<void> create_file(const std::string& path, bool& created) {
 
 Failure explain(const SqlError& error, const std::string& path) {
   switch (error.code & 0xff) {
-    case SQLITE_NOTADB: return refuse(EINVAL, fmt::format("{} is not a SQLite database", path));
-    case SQLITE_CORRUPT: return refuse(EIO, fmt::format("{} is damaged ({}); restore it from a backup", path, error.message));
+    case SQLITE_NOTADB:
+      return refuse(EINVAL, fmt::format("{} is not a SQLite database", path));
+    case SQLITE_CORRUPT:
+      return refuse(EIO, fmt::format("{} is damaged ({}); restore it from a backup", path, error.message));
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
-    case SQLITE_AUTH: return refuse(EACCES, fmt::format("cannot open {}: {}; is it readable, and its directory writable?", path, error.message));
-    case SQLITE_READONLY: return refuse(EROFS, fmt::format("cannot write {}: {}", path, error.message));
-    case SQLITE_BUSY: return refuse(ETIMEDOUT, fmt::format("{} is locked by another process", path));
-    default: return refuse(to_errno(to_error(error.code)), fmt::format("cannot open {}: {}", path, error.message));
+    case SQLITE_AUTH:
+      return refuse(
+          EACCES, fmt::format("cannot open {}: {}; is it readable, and its directory writable?", path, error.message));
+    case SQLITE_READONLY:
+      return refuse(EROFS, fmt::format("cannot write {}: {}", path, error.message));
+    case SQLITE_BUSY:
+      return refuse(ETIMEDOUT, fmt::format("{} is locked by another process", path));
+    default:
+      return refuse(to_errno(to_error(error.code)), fmt::format("cannot open {}: {}", path, error.message));
   }
 }
 
@@ -77,7 +86,8 @@ std::unique_ptr<Connection> connect(const Location& location, int flags, int cac
   return db;
 }
 
-/// Counting every allocation costs a lock each, and nobody asks for the sums. Only possible before SQLite is first used.
+/// Counting every allocation costs a lock each, and nobody asks for the sums. Only possible before SQLite is first
+/// used.
 void configure_once() {
   static const int once = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   static_cast<void>(once);
@@ -113,7 +123,8 @@ Explained<std::shared_ptr<MetaEngine>> Engine::open(const Location& location, Op
       Connection db(location.path, SQLITE_OPEN_READONLY, location.prefix);
       sqlite3_busy_timeout(db.handle(), static_cast<int>(location.patience.count()));
       if (!has_volume(db))
-        return refuse(ENOENT, fmt::format("no volume at {}; create one with `kiseki format sqlite3://{} NAME`", location.path, location.path));
+        return refuse(ENOENT, fmt::format("no volume at {}; create one with `kiseki format sqlite3://{} NAME`",
+                                          location.path, location.path));
     }
     std::shared_ptr<Engine> engine(new Engine(location, pool));
     engine->start(mode);

@@ -13,8 +13,8 @@
 
 namespace kiseki::meta::sqlite {
 
-/// Reads on pool threads, a connection for each. What waits together is read in one transaction, hence from one snapshot
-/// that is newer than every request in it.
+/// Reads on pool threads, a connection for each. What waits together is read in one transaction, hence from one
+/// snapshot that is newer than every request in it.
 class Readers {
  public:
   struct Pending {

@@ -74,7 +74,8 @@ std::vector<DelayedSlices> scan_delayed_slices(Connection& db, std::int64_t repl
   auto run = db.run(Sql::scan_delayed);
   run.integer(replaced_before).integer(limit_of(limit));
   while (run.step())
-    all.push_back({SliceId{run.id_at(0)}, run.integer_at(1), whole(codec::decode_delayed(run.bytes_at(2)), "delslices.slices")});
+    all.push_back(
+        {SliceId{run.id_at(0)}, run.integer_at(1), whole(codec::decode_delayed(run.bytes_at(2)), "delslices.slices")});
   return all;
 }
 
@@ -85,7 +86,8 @@ std::vector<std::pair<QuotaKey, Quota>> scan_quotas(Connection& db) {
   auto ids = db.run(Sql::scan_id_quotas);
   while (ids.step()) {
     auto kind = ids.integer_at(0);
-    if (kind == 1 || kind == 2) all.emplace_back(QuotaKey{static_cast<QuotaKind>(kind), ids.id_at(1)}, quota_at(ids, 2));
+    if (kind == 1 || kind == 2)
+      all.emplace_back(QuotaKey{static_cast<QuotaKind>(kind), ids.id_at(1)}, quota_at(ids, 2));
   }
   return all;
 }

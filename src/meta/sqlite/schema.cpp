@@ -62,7 +62,8 @@ std::vector<std::string> column_items(std::string_view columns) {
 /// ALTER TABLE cannot add a NOT NULL column without a default: rows that exist get zero values.
 std::string addable(std::string item) {
   if (item.ends_with("NOT NULL") && item.find("DEFAULT") == std::string::npos)
-    item.insert(item.size() - std::string_view("NOT NULL").size(), item.find(" INTEGER ") != std::string::npos ? "DEFAULT 0 " : "DEFAULT '' ");
+    item.insert(item.size() - std::string_view("NOT NULL").size(),
+                item.find(" INTEGER ") != std::string::npos ? "DEFAULT 0 " : "DEFAULT '' ");
   return item;
 }
 
@@ -81,7 +82,8 @@ bool is_complete(Connection& db) {
     for (auto& item : column_items(table.columns))
       if (std::ranges::find(present, item.substr(1, item.find('`', 1) - 1)) == present.end()) return false;
   }
-  auto indexes = db.ask("SELECT count(*) FROM sqlite_master WHERE type='index' AND sql IS NOT NULL AND tbl_name LIKE '{P}%'");
+  auto indexes =
+      db.ask("SELECT count(*) FROM sqlite_master WHERE type='index' AND sql IS NOT NULL AND tbl_name LIKE '{P}%'");
   return std::stoul(indexes) >= std::size(kIndexes);
 }
 

@@ -45,16 +45,26 @@ std::string text_at(const Run& row, int column) { return std::string(row.bytes_a
 
 std::string_view counter_name(Counter which) {
   switch (which) {
-    case Counter::next_inode: return "nextInode";
-    case Counter::next_slice: return "nextChunk";
-    case Counter::next_session: return "nextSession";
-    case Counter::used_space: return "usedSpace";
-    case Counter::total_inodes: return "totalInodes";
-    case Counter::next_trash: return "nextTrash";
-    case Counter::last_cleanup_sessions: return "lastCleanupSessions";
-    case Counter::last_cleanup_files: return "lastCleanupFiles";
-    case Counter::last_cleanup_trash: return "lastCleanupTrash";
-    case Counter::last_cleanup_slices: return "nextCleanupSlices";  // the time of the last run, despite its name
+    case Counter::next_inode:
+      return "nextInode";
+    case Counter::next_slice:
+      return "nextChunk";
+    case Counter::next_session:
+      return "nextSession";
+    case Counter::used_space:
+      return "usedSpace";
+    case Counter::total_inodes:
+      return "totalInodes";
+    case Counter::next_trash:
+      return "nextTrash";
+    case Counter::last_cleanup_sessions:
+      return "lastCleanupSessions";
+    case Counter::last_cleanup_files:
+      return "lastCleanupFiles";
+    case Counter::last_cleanup_trash:
+      return "lastCleanupTrash";
+    case Counter::last_cleanup_slices:
+      return "nextCleanupSlices";  // the time of the last run, despite its name
   }
   throw SqlError{SQLITE_MISUSE, "no such counter"};
 }

@@ -5,8 +5,8 @@
 #include "meta/engine.hpp"
 #include "meta/sqlite/connection.hpp"
 
-/// Records read through a connection, inside whatever transaction it is in. Everything here throws SqlError; a row that no
-/// client writes is one, with kCorruptRecord.
+/// Records read through a connection, inside whatever transaction it is in. Everything here throws SqlError; a row that
+/// no client writes is one, with kCorruptRecord.
 namespace kiseki::meta::sqlite {
 
 /// Text of a counter's row.

@@ -16,16 +16,17 @@ struct WalHeader {
   friend bool operator==(const WalHeader&, const WalHeader&) = default;
 
   static constexpr std::uint32_t kVersion = 3007000;
-  std::uint32_t version() const { return static_cast<std::uint32_t>(words[0]); }        ///< native order, as the file has it
-  std::uint32_t transactions() const { return static_cast<std::uint32_t>(words[1]); }   ///< iChange: +1 for each commit
+  std::uint32_t version() const { return static_cast<std::uint32_t>(words[0]); }  ///< native order, as the file has it
+  std::uint32_t transactions() const { return static_cast<std::uint32_t>(words[1]); }  ///< iChange: +1 for each commit
 };
 
-/// Tells whether anything was committed since a header was noted, without a system call: it reads SQLite's own mapping of
-/// the `-shm` file, got through the VFS of an open connection (no descriptor of ours, whose close would drop SQLite's
-/// POSIX locks). The connection must outlive the watch.
+/// Tells whether anything was committed since a header was noted, without a system call: it reads SQLite's own mapping
+/// of the `-shm` file, got through the VFS of an open connection (no descriptor of ours, whose close would drop
+/// SQLite's POSIX locks). The connection must outlive the watch.
 class WalWatch {
  public:
-  /// Watches the database of `db`, when it is in WAL mode and its header is of the known version; else `usable()` is false.
+  /// Watches the database of `db`, when it is in WAL mode and its header is of the known version; else `usable()` is
+  /// false.
   void attach(Connection& db);
   bool usable() const noexcept { return header_ != nullptr; }
 

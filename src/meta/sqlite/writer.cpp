@@ -9,9 +9,9 @@
 namespace kiseki::meta::sqlite {
 namespace {
 
-constexpr std::size_t kMostAtOnce = 512;        ///< commits in one SQL transaction: other processes get their turn
-constexpr int kCheckpointPages = 4000;          ///< of 4 KiB in the log
-constexpr int kResetPages = 32'000;             ///< so long a log is reset, even if readers must be waited for
+constexpr std::size_t kMostAtOnce = 512;  ///< commits in one SQL transaction: other processes get their turn
+constexpr int kCheckpointPages = 4000;    ///< of 4 KiB in the log
+constexpr int kResetPages = 32'000;       ///< so long a log is reset, even if readers must be waited for
 constexpr auto kShortestPause = std::chrono::microseconds(500);
 constexpr auto kLongestPause = std::chrono::microseconds(20'000);
 
@@ -24,8 +24,10 @@ bool hits_all(int code) {
     case SQLITE_NOMEM:
     case SQLITE_BUSY:
     case SQLITE_CANTOPEN:
-    case SQLITE_NOTADB: return true;
-    default: return false;
+    case SQLITE_NOTADB:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -38,8 +40,8 @@ int note_pages(void* pages, sqlite3*, const char*, int now) {
 
 Writer::Writer(std::unique_ptr<Connection> db, Coherence& coherence, std::chrono::milliseconds patience)
     : db_(std::move(db)), coherence_(coherence), patience_(patience) {
-  sqlite3_busy_timeout(db_->handle(), 0);                      // we wait ourselves
-  sqlite3_wal_hook(db_->handle(), note_pages, &wal_pages_);    // and checkpoint when nobody waits for it
+  sqlite3_busy_timeout(db_->handle(), 0);                    // we wait ourselves
+  sqlite3_wal_hook(db_->handle(), note_pages, &wal_pages_);  // and checkpoint when nobody waits for it
   thread_ = std::thread([this] { loop(); });
 }
 
@@ -146,7 +148,8 @@ void Writer::checkpoint(bool closing) {
   bool reset = wal_pages_ >= kResetPages && !closing;
   if (reset) sqlite3_busy_timeout(db_->handle(), 50);
   int pages = 0, copied = 0;  // what does not work now, for a reader or another writer, works next time
-  sqlite3_wal_checkpoint_v2(db_->handle(), nullptr, reset ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, &pages, &copied);
+  sqlite3_wal_checkpoint_v2(db_->handle(), nullptr, reset ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE,
+                            &pages, &copied);
   if (reset) sqlite3_busy_timeout(db_->handle(), 0);
 }
 

@@ -13,8 +13,8 @@
 
 namespace kiseki::meta::sqlite {
 
-/// The thread that writes. It takes all commits that wait into one SQL transaction (group commit); no timer forms batches:
-/// what arrives while one is committed is the next.
+/// The thread that writes. It takes all commits that wait into one SQL transaction (group commit); no timer forms
+/// batches: what arrives while one is committed is the next.
 class Writer {
  public:
   struct Pending {
@@ -45,7 +45,7 @@ class Writer {
   const std::chrono::milliseconds patience_;
   int wal_pages_ = 0;      ///< in the log after the last commit
   int checkpoint_at_ = 0;  ///< pages in the log
-  std::mutex mutex_;  ///< guards what follows
+  std::mutex mutex_;       ///< guards what follows
   std::condition_variable wake_;
   std::vector<Pending*> queue_;
   bool stopping_ = false;

@@ -8,7 +8,9 @@ namespace {
 asio::awaitable<bool> holds(MetaEngine& e, Check check) {
   auto asked = co_await commit(e, {check}, {});
   auto before = co_await get(e, SymlinkKey{Ino{777}});
-  auto writing = co_await commit(e, {check}, {PutSymlink{Ino{777}, std::holds_alternative<std::string>(before) ? std::get<std::string>(before) + "x" : "x"}});
+  auto writing = co_await commit(
+      e, {check},
+      {PutSymlink{Ino{777}, std::holds_alternative<std::string>(before) ? std::get<std::string>(before) + "x" : "x"}});
   EXPECT_EQ(asked.applied, writing.applied);
   EXPECT_EQ(asked.failed, writing.failed);
   EXPECT_EQ(asked.failed, asked.applied ? std::vector<std::size_t>() : std::vector<std::size_t>{0});
@@ -35,10 +37,12 @@ TEST_P(EngineContract, UnchangedKnowsEveryKind) {
     RangeLocks ranges{SessionId{1}, 2, {{1, 2, 3, 4}}};
     AclRule rule{7, 7, 7, 7, {}, {}};
     Quota quota{1, 2, 3, 4};
-    auto ids = co_await put(e, {PutSymlink{Ino{5}, "t"}, PutXattr{{Ino{5}, "user.a"}, "v"}, PutEntry{{Ino{1}, "x"}, {Ino{5}, FileType::file}},
-                                AddCounter{Counter::used_space, 5}, AddSliceRef{SliceId{5}, 6, 1}, PutDirStat{Ino{5}, {1, 2, 3}},
-                                PutQuota{{QuotaKind::user, 5}, quota}, PutFileLock{Ino{5}, lock}, PutRangeLocks{Ino{5}, ranges},
-                                InsertAcl{rule}, PutSetting{"s"}, PutSession{SessionId{5}, {9, "i"}}});
+    auto ids = co_await put(
+        e,
+        {PutSymlink{Ino{5}, "t"}, PutXattr{{Ino{5}, "user.a"}, "v"}, PutEntry{{Ino{1}, "x"}, {Ino{5}, FileType::file}},
+         AddCounter{Counter::used_space, 5}, AddSliceRef{SliceId{5}, 6, 1}, PutDirStat{Ino{5}, {1, 2, 3}},
+         PutQuota{{QuotaKind::user, 5}, quota}, PutFileLock{Ino{5}, lock}, PutRangeLocks{Ino{5}, ranges},
+         InsertAcl{rule}, PutSetting{"s"}, PutSession{SessionId{5}, {9, "i"}}});
     CO_ASSERT_TRUE(ids.size() == 3);
     std::vector<Unchanged> now{
         {SymlinkKey{Ino{5}}, std::string("t")},
@@ -60,8 +64,12 @@ TEST_P(EngineContract, UnchangedKnowsEveryKind) {
       Unchanged gone{check.key, {}};
       EXPECT_FALSE(co_await holds(e, gone)) << "kind " << check.key.index();
     }
-    std::vector<Unchanged> empty{{XattrsKey{Ino{6}}, {}}, {XattrsKey{Ino{6}}, Xattrs()}, {FileLocksKey{Ino{6}}, {}}, {RangeLocksKey{Ino{6}}, RangeLockTable()},
-                                 {CounterKey{Counter::next_trash}, {}}, {SessionKey{SessionId{6}}, {}}};
+    std::vector<Unchanged> empty{{XattrsKey{Ino{6}}, {}},
+                                 {XattrsKey{Ino{6}}, Xattrs()},
+                                 {FileLocksKey{Ino{6}}, {}},
+                                 {RangeLocksKey{Ino{6}}, RangeLockTable()},
+                                 {CounterKey{Counter::next_trash}, {}},
+                                 {SessionKey{SessionId{6}}, {}}};
     for (auto& check : empty) EXPECT_TRUE(co_await holds(e, check)) << "kind " << check.key.index();
   });
 }
@@ -129,8 +137,9 @@ TEST_P(EngineContract, CountersStayWithinLimits) {
 TEST_P(EngineContract, EveryFailedCheckIsReported) {
   on_engine([](MetaEngine& e) -> asio::awaitable<void> {
     co_await put(e, {PutAttr{Ino{5}, some_file()}});
-    auto outcome = co_await commit(e, {AttrAbsent{Ino{6}}, AttrAbsent{Ino{5}}, Unchanged{EntryKey{Ino{1}, "x"}, {}}, AttrUnchanged{Ino{6}, {}, 0}},
-                                   {PutAttr{Ino{6}, some_file()}, AddCounter{Counter::total_inodes, 1}});
+    auto outcome = co_await commit(
+        e, {AttrAbsent{Ino{6}}, AttrAbsent{Ino{5}}, Unchanged{EntryKey{Ino{1}, "x"}, {}}, AttrUnchanged{Ino{6}, {}, 0}},
+        {PutAttr{Ino{6}, some_file()}, AddCounter{Counter::total_inodes, 1}});
     EXPECT_FALSE(outcome.applied);
     EXPECT_EQ(outcome.failed, (std::vector<std::size_t>{1, 3}));
     EXPECT_TRUE(outcome.returned.empty());

@@ -13,7 +13,9 @@ template <class F>
 void race(int loops, F work) {
   std::vector<std::thread> threads;
   for (int i = 0; i < loops; ++i)
-    threads.emplace_back([i, &work] { test::run([i, &work]() -> asio::awaitable<void> { co_await work(i); }, std::chrono::seconds(60)); });
+    threads.emplace_back([i, &work] {
+      test::run([i, &work]() -> asio::awaitable<void> { co_await work(i); }, std::chrono::seconds(60));
+    });
   for (auto& thread : threads) thread.join();
 }
 
@@ -56,10 +58,11 @@ TEST_P(EngineContract, OneOfManyCreatesWins) {
     for (int n = 0; n < kNames; ++n) {
       EntryKey key{Ino{1}, "n" + std::to_string(n)};
       Ino ino{static_cast<std::uint64_t>(1000 * (i + 1) + n)};
-      auto outcome = co_await commit(*stage.engine, {AttrUnchanged{Ino{1}, some_dir(), kDirIdentity}, Unchanged{key, {}}},
-                                     {PutEntry{key, {ino, FileType::file}}, PutAttr{ino, some_file(1)},
-                                      PatchAttr{Ino{1}, kMtime | kCtime, some_dir(), 0, false}, AddCounter{Counter::total_inodes, 1},
-                                      AddCounter{Counter::used_space, 4096}, AddDirStat{Ino{1}, {1, 4096, 1}}});
+      auto outcome = co_await commit(
+          *stage.engine, {AttrUnchanged{Ino{1}, some_dir(), kDirIdentity}, Unchanged{key, {}}},
+          {PutEntry{key, {ino, FileType::file}}, PutAttr{ino, some_file(1)},
+           PatchAttr{Ino{1}, kMtime | kCtime, some_dir(), 0, false}, AddCounter{Counter::total_inodes, 1},
+           AddCounter{Counter::used_space, 4096}, AddDirStat{Ino{1}, {1, 4096, 1}}});
       std::lock_guard lock(mutex);
       if (outcome.applied) ++wins[static_cast<std::size_t>(n)];
       if (!outcome.applied) EXPECT_EQ(outcome.failed, (std::vector<std::size_t>{1}));
@@ -87,7 +90,9 @@ TEST_P(EngineContract, ReadersSeeCommitsWhole) {
   race(2, [&](int i) -> asio::awaitable<void> {
     auto& e = *stage.engine;
     if (i == 0) {
-      for (int n = 1; n <= 200; ++n) co_await put(e, {PutSymlink{Ino{1}, std::to_string(n)}, AddCounter{Counter::used_space, 1}, PutSymlink{Ino{2}, std::to_string(n)}});
+      for (int n = 1; n <= 200; ++n)
+        co_await put(e, {PutSymlink{Ino{1}, std::to_string(n)}, AddCounter{Counter::used_space, 1},
+                         PutSymlink{Ino{2}, std::to_string(n)}});
       done = true;
       co_return;
     }

@@ -59,7 +59,8 @@ inline Stage open_sqlite(const std::string& query) {
 inline std::vector<Backend> backends() {
   return {
       {"memory", [] { return Stage{nullptr, std::make_shared<MemoryEngine>()}; }},
-      {"memory_posting", [] { return Stage{nullptr, std::make_shared<MemoryEngine>(MemoryEngine::Options{.post = true})}; }},
+      {"memory_posting",
+       [] { return Stage{nullptr, std::make_shared<MemoryEngine>(MemoryEngine::Options{.post = true})}; }},
       {"sqlite", [] { return open_sqlite(""); }},
       {"sqlite_prefix_delete_journal", [] { return open_sqlite("?table_prefix=t1&_journal=DELETE&_sync=OFF"); }},
   };

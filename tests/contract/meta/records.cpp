@@ -26,7 +26,8 @@ TEST_P(EngineContract, AttrKeepsEveryField) {
 TEST_P(EngineContract, TrashInodesFit) {
   on_engine([](MetaEngine& e) -> asio::awaitable<void> {
     Ino hour{kTrashIno.value + 17};
-    co_await put(e, {PutAttr{hour, some_dir(kTrashIno)}, PutEntry{{kTrashIno, "2026-11-21-10"}, {hour, FileType::directory}}});
+    co_await put(
+        e, {PutAttr{hour, some_dir(kTrashIno)}, PutEntry{{kTrashIno, "2026-11-21-10"}, {hour, FileType::directory}}});
     EXPECT_EQ((co_await get<Attr>(e, AttrKey{hour})).parent, kTrashIno);
     EXPECT_EQ((co_await get<Entry>(e, EntryKey{kTrashIno, "2026-11-21-10"})).ino, hour);
   });
@@ -56,8 +57,8 @@ TEST_P(EngineContract, ParentsAreFoundByTheEntries) {
     co_await put(e, {PutEntry{{Ino{1}, "a"}, entry}, PutEntry{{Ino{1}, "b"}, entry}, PutEntry{{Ino{2}, "a"}, entry},
                      AddParent{Ino{9}, Ino{1}, 2}, AddParent{Ino{9}, Ino{2}, 1}});
     EXPECT_EQ(co_await get<Parents>(e, ParentsKey{Ino{9}}), (Parents{{Ino{1}, 2}, {Ino{2}, 1}}));
-    co_await put(e, {EraseEntry{{Ino{2}, "a"}}, PutEntry{{Ino{1}, "b"}, {Ino{8}, FileType::file}}, AddParent{Ino{9}, Ino{2}, -1},
-                     AddParent{Ino{9}, Ino{1}, -1}, AddParent{Ino{8}, Ino{1}, 1}});
+    co_await put(e, {EraseEntry{{Ino{2}, "a"}}, PutEntry{{Ino{1}, "b"}, {Ino{8}, FileType::file}},
+                     AddParent{Ino{9}, Ino{2}, -1}, AddParent{Ino{9}, Ino{1}, -1}, AddParent{Ino{8}, Ino{1}, 1}});
     EXPECT_EQ(co_await get<Parents>(e, ParentsKey{Ino{9}}), (Parents{{Ino{1}, 1}}));
     EXPECT_EQ(co_await get<Parents>(e, ParentsKey{Ino{8}}), (Parents{{Ino{1}, 1}}));
   });
@@ -76,7 +77,8 @@ TEST_P(EngineContract, Symlinks) {
 TEST_P(EngineContract, ExtendedAttributes) {
   on_engine([](MetaEngine& e) -> asio::awaitable<void> {
     EXPECT_EQ(co_await get<Xattrs>(e, XattrsKey{Ino{5}}), Xattrs());
-    co_await put(e, {PutXattr{{Ino{5}, "user.empty"}, ""}, PutXattr{{Ino{5}, "user.bytes"}, kBytes}, PutXattr{{Ino{6}, "user.a"}, "other"}});
+    co_await put(e, {PutXattr{{Ino{5}, "user.empty"}, ""}, PutXattr{{Ino{5}, "user.bytes"}, kBytes},
+                     PutXattr{{Ino{6}, "user.a"}, "other"}});
     EXPECT_EQ(co_await get<std::string>(e, XattrKey{Ino{5}, "user.empty"}), "");
     EXPECT_EQ(co_await get<std::string>(e, XattrKey{Ino{5}, "user.bytes"}), kBytes);
     EXPECT_TRUE(absent(co_await get(e, XattrKey{Ino{5}, "user.a"})));
@@ -108,12 +110,13 @@ TEST_P(EngineContract, Chunks) {
 
 TEST_P(EngineContract, Counters) {
   on_engine([](MetaEngine& e) -> asio::awaitable<void> {
-    for (auto which : {Counter::next_inode, Counter::next_slice, Counter::next_session, Counter::used_space, Counter::total_inodes,
-                       Counter::next_trash, Counter::last_cleanup_sessions, Counter::last_cleanup_files,
-                       Counter::last_cleanup_trash, Counter::last_cleanup_slices}) {
+    for (auto which : {Counter::next_inode, Counter::next_slice, Counter::next_session, Counter::used_space,
+                       Counter::total_inodes, Counter::next_trash, Counter::last_cleanup_sessions,
+                       Counter::last_cleanup_files, Counter::last_cleanup_trash, Counter::last_cleanup_slices}) {
       EXPECT_TRUE(absent(co_await get(e, CounterKey{which})));
       auto value = 1000 + static_cast<std::int64_t>(which);
-      EXPECT_EQ(co_await put(e, {AddCounter{which, value}, AddCounter{which, -1}}), (std::vector<std::int64_t>{value, value - 1}));
+      EXPECT_EQ(co_await put(e, {AddCounter{which, value}, AddCounter{which, -1}}),
+                (std::vector<std::int64_t>{value, value - 1}));
       EXPECT_EQ(co_await get<std::int64_t>(e, CounterKey{which}), value - 1);
     }
     co_await put(e, {PutCounter{Counter::next_inode, -7}, AddCounter{Counter::next_inode, 3}});
@@ -124,9 +127,10 @@ TEST_P(EngineContract, Counters) {
 
 TEST_P(EngineContract, SliceReferences) {
   on_engine([](MetaEngine& e) -> asio::awaitable<void> {
-    SliceRefKey key{SliceId{1} };
+    SliceRefKey key{SliceId{1}};
     EXPECT_TRUE(absent(co_await get(e, key)));
-    EXPECT_EQ(co_await put(e, {AddSliceRef{SliceId{1}, 4096, 1}, AddSliceRef{SliceId{1}, 4096, 2}}), (std::vector<std::int64_t>{1, 3}));
+    EXPECT_EQ(co_await put(e, {AddSliceRef{SliceId{1}, 4096, 1}, AddSliceRef{SliceId{1}, 4096, 2}}),
+              (std::vector<std::int64_t>{1, 3}));
     EXPECT_EQ(co_await get<SliceRef>(e, key), (SliceRef{4096, 3}));
     EXPECT_EQ(co_await put(e, {AddSliceRef{SliceId{1}, 4096, -4}}), (std::vector<std::int64_t>{-1}));
     EXPECT_EQ(co_await get<SliceRef>(e, key), (SliceRef{4096, -1}));
@@ -192,7 +196,8 @@ TEST_P(EngineContract, LocksOfASessionGoTogether) {
   on_engine([](MetaEngine& e) -> asio::awaitable<void> {
     FileLock mine{SessionId{1}, 1, true}, other{SessionId{2}, 1, true};
     RangeLocks ranges{SessionId{1}, 9, {{1, 1, 0, 0}}}, others{SessionId{2}, 9, {{1, 1, 5, 5}}};
-    co_await put(e, {PutFileLock{Ino{5}, mine}, PutFileLock{Ino{6}, other}, PutRangeLocks{Ino{5}, ranges}, PutRangeLocks{Ino{5}, others}});
+    co_await put(e, {PutFileLock{Ino{5}, mine}, PutFileLock{Ino{6}, other}, PutRangeLocks{Ino{5}, ranges},
+                     PutRangeLocks{Ino{5}, others}});
     co_await put(e, {EraseLocksOf{SessionId{1}}});
     EXPECT_EQ(co_await get<FileLocks>(e, FileLocksKey{Ino{5}}), FileLocks());
     EXPECT_EQ(co_await get<FileLocks>(e, FileLocksKey{Ino{6}}), FileLocks{other});
@@ -235,7 +240,8 @@ TEST_P(EngineContract, SettingAndSessions) {
 
 TEST_P(EngineContract, FetchAnswersInTheOrderAsked) {
   on_engine([](MetaEngine& e) -> asio::awaitable<void> {
-    co_await put(e, {PutAttr{Ino{2}, some_file(1)}, PutAttr{Ino{3}, some_file(2)}, PutEntry{{Ino{1}, "x"}, {Ino{2}, FileType::file}}});
+    co_await put(e, {PutAttr{Ino{2}, some_file(1)}, PutAttr{Ino{3}, some_file(2)},
+                     PutEntry{{Ino{1}, "x"}, {Ino{2}, FileType::file}}});
     Keys keys{AttrKey{Ino{3}}, EntryKey{Ino{1}, "y"}, AttrKey{Ino{2}}, EntryKey{Ino{1}, "x"}, AttrKey{Ino{3}}};
     auto records = co_await e.fetch(std::move(keys));
     CO_ASSERT_OK(records);

@@ -18,7 +18,8 @@ TEST_P(EngineContract, EntriesComeInPages) {
       if (i != 9) writes.push_back(PutAttr{ino, some_file(static_cast<std::uint64_t>(i))});
     }
     co_await put(e, std::move(writes));
-    for (std::size_t limit : {std::size_t{1}, std::size_t{100}, std::size_t{125}, std::size_t{250}, std::size_t{251}, std::size_t{4096}}) {
+    for (std::size_t limit :
+         {std::size_t{1}, std::size_t{100}, std::size_t{125}, std::size_t{250}, std::size_t{251}, std::size_t{4096}}) {
       std::set<std::string> seen;
       std::string cursor;
       std::size_t pages = 0;
@@ -45,7 +46,8 @@ TEST_P(EngineContract, EntriesComeInPages) {
 
 TEST_P(EngineContract, PagesSurviveChangesBetweenThem) {
   on_engine([](MetaEngine& e) -> asio::awaitable<void> {
-    for (int i = 0; i < 30; ++i) co_await put(e, {PutEntry{{Ino{5}, "n" + std::to_string(100 + i)}, {Ino{9}, FileType::file}}});
+    for (int i = 0; i < 30; ++i)
+      co_await put(e, {PutEntry{{Ino{5}, "n" + std::to_string(100 + i)}, {Ino{9}, FileType::file}}});
     auto first = co_await e.scan_entries(Ino{5}, "", 10, false);
     CO_ASSERT_OK(first);
     for (auto& listed : first->entries) co_await put(e, {EraseEntry{{Ino{5}, listed.name}}});
@@ -58,7 +60,8 @@ TEST_P(EngineContract, PagesSurviveChangesBetweenThem) {
 
 TEST_P(EngineContract, ChunksOfAFile) {
   on_engine([](MetaEngine& e) -> asio::awaitable<void> {
-    for (std::uint32_t i : {5u, 0u, 1u << 20}) co_await put(e, {AppendSlices{{Ino{5}, ChunkIndex{i}}, {Slice{i & 1023, SliceId{i}, 1, 0, 1}}}});
+    for (std::uint32_t i : {5u, 0u, 1u << 20})
+      co_await put(e, {AppendSlices{{Ino{5}, ChunkIndex{i}}, {Slice{i & 1023, SliceId{i}, 1, 0, 1}}}});
     co_await put(e, {AppendSlices{{Ino{6}, ChunkIndex{0}}, {Slice{}}}});
     auto chunks = co_await e.scan_chunks(Ino{5});
     CO_ASSERT_OK(chunks);
@@ -74,12 +77,14 @@ TEST_P(EngineContract, SessionsAndWhatTheyHold) {
   on_engine([](MetaEngine& e) -> asio::awaitable<void> {
     RangeLocks ranges{SessionId{1}, 4, {{1, 2, 3, 4}}};
     FileLock lock{SessionId{1}, 3, false};
-    co_await put(e, {PutSession{SessionId{1}, {100, "one"}}, PutSession{SessionId{2}, {200, "two"}}, PutSustained{SessionId{1}, Ino{5}},
-                     PutSustained{SessionId{1}, Ino{5}}, PutSustained{SessionId{1}, Ino{6}}, PutSustained{SessionId{2}, Ino{7}},
-                     PutFileLock{Ino{8}, lock}, PutRangeLocks{Ino{9}, ranges}});
+    co_await put(
+        e, {PutSession{SessionId{1}, {100, "one"}}, PutSession{SessionId{2}, {200, "two"}},
+            PutSustained{SessionId{1}, Ino{5}}, PutSustained{SessionId{1}, Ino{5}}, PutSustained{SessionId{1}, Ino{6}},
+            PutSustained{SessionId{2}, Ino{7}}, PutFileLock{Ino{8}, lock}, PutRangeLocks{Ino{9}, ranges}});
     auto sessions = co_await e.scan_sessions();
     CO_ASSERT_OK(sessions);
-    EXPECT_EQ(*sessions, (std::vector<std::pair<SessionId, Session>>{{SessionId{1}, {100, "one"}}, {SessionId{2}, {200, "two"}}}));
+    EXPECT_EQ(*sessions,
+              (std::vector<std::pair<SessionId, Session>>{{SessionId{1}, {100, "one"}}, {SessionId{2}, {200, "two"}}}));
     auto locks = co_await e.scan_locks(SessionId{1});
     CO_ASSERT_OK(locks);
     EXPECT_EQ(locks->sustained, (std::vector<Ino>{Ino{5}, Ino{6}}));
@@ -94,7 +99,8 @@ TEST_P(EngineContract, SessionsAndWhatTheyHold) {
 
 TEST_P(EngineContract, DeletedFilesByAge) {
   on_engine([](MetaEngine& e) -> asio::awaitable<void> {
-    co_await put(e, {PutDeletedFile{Ino{5}, std::uint64_t{1} << 40, 100}, PutDeletedFile{Ino{6}, 2, 200}, PutDeletedFile{Ino{7}, 3, 300}});
+    co_await put(e, {PutDeletedFile{Ino{5}, std::uint64_t{1} << 40, 100}, PutDeletedFile{Ino{6}, 2, 200},
+                     PutDeletedFile{Ino{7}, 3, 300}});
     auto old = co_await e.scan_deleted_files(300, 10);
     CO_ASSERT_OK(old);
     CO_ASSERT_TRUE(old->size() == 2);
@@ -145,7 +151,8 @@ TEST_P(EngineContract, QuotasAndRules) {
     co_await put(e, {PutQuota{{QuotaKind::directory, 5}, a}, AddQuotaUsage{{QuotaKind::group, 7}, 5, 6}});
     auto quotas = co_await e.scan_quotas();
     CO_ASSERT_OK(quotas);
-    EXPECT_EQ(*quotas, (std::vector<std::pair<QuotaKey, Quota>>{{{QuotaKind::directory, 5}, a}, {{QuotaKind::group, 7}, b}}));
+    EXPECT_EQ(*quotas,
+              (std::vector<std::pair<QuotaKey, Quota>>{{{QuotaKind::directory, 5}, a}, {{QuotaKind::group, 7}, b}}));
     AclRule rule{1, 2, 3, 4, {{5, 6}}, {}};
     auto ids = co_await put(e, {InsertAcl{rule}});
     auto rules = co_await e.scan_acls();

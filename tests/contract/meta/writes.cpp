@@ -43,7 +43,8 @@ TEST_P(EngineContract, PatchAddsLinksAndGrowsLengths) {
     Attr to;
     to.mtime = {50, 1'234}, to.ctime = {-60, 999'999'999}, to.length = 1500;
     for (auto set : {kMtime | kCtime, kMtime | kCtime | kMode, 0u}) {
-      co_await put(e, {PutAttr{Ino{5}, attr}, PatchAttr{Ino{5}, set, to, 2, false}, PatchAttr{Ino{5}, set, to, -1, false}});
+      co_await put(
+          e, {PutAttr{Ino{5}, attr}, PatchAttr{Ino{5}, set, to, 2, false}, PatchAttr{Ino{5}, set, to, -1, false}});
       auto now = co_await get<Attr>(e, AttrKey{Ino{5}});
       EXPECT_EQ(now.nlink, attr.nlink + 1);
       EXPECT_EQ(now.length, 1000u);
@@ -64,13 +65,15 @@ TEST_P(EngineContract, PatchAddsLinksAndGrowsLengths) {
 TEST_P(EngineContract, PatchingTheAbsentIsAConflict) {
   on_engine([](MetaEngine& e) -> asio::awaitable<void> {
     for (auto set : {kMtime | kCtime, std::uint32_t{kMode}}) {
-      auto outcome = co_await commit(e, {}, {AddCounter{Counter::used_space, 1}, PutSymlink{Ino{5}, "t"}, PatchAttr{Ino{5}, set, {}, 0, false}});
+      auto outcome = co_await commit(
+          e, {}, {AddCounter{Counter::used_space, 1}, PutSymlink{Ino{5}, "t"}, PatchAttr{Ino{5}, set, {}, 0, false}});
       EXPECT_FALSE(outcome.applied);
       EXPECT_TRUE(outcome.failed.empty());
       EXPECT_TRUE(absent(co_await get(e, SymlinkKey{Ino{5}})));
       EXPECT_TRUE(absent(co_await get(e, CounterKey{Counter::used_space})));
     }
-    auto erased = co_await commit(e, {}, {PutAttr{Ino{5}, some_file()}, EraseAttr{Ino{5}}, PatchAttr{Ino{5}, kMtime | kCtime, {}, 0, false}});
+    auto erased = co_await commit(
+        e, {}, {PutAttr{Ino{5}, some_file()}, EraseAttr{Ino{5}}, PatchAttr{Ino{5}, kMtime | kCtime, {}, 0, false}});
     EXPECT_FALSE(erased.applied) << "erased by the same commit";
     EXPECT_TRUE(absent(co_await get(e, AttrKey{Ino{5}})));
   });
@@ -79,13 +82,15 @@ TEST_P(EngineContract, PatchingTheAbsentIsAConflict) {
 TEST_P(EngineContract, ReplaceSlicesInTheMiddle) {
   on_engine([](MetaEngine& e) -> asio::awaitable<void> {
     ChunkKey key{Ino{5}, ChunkIndex{1}};
-    Slice a{0, SliceId{1}, 10, 0, 10}, b{0, SliceId{2}, 10, 0, 10}, c{0, SliceId{3}, 10, 0, 10}, d{0, SliceId{4}, 10, 0, 10};
+    Slice a{0, SliceId{1}, 10, 0, 10}, b{0, SliceId{2}, 10, 0, 10}, c{0, SliceId{3}, 10, 0, 10},
+        d{0, SliceId{4}, 10, 0, 10};
     co_await put(e, {AppendSlices{key, {a, b, c}}});
     co_await put(e, {ReplaceSlices{key, 1, 1, {d, d}}});
     EXPECT_EQ(co_await get<Slices>(e, key), (Slices{a, d, d, c}));
     co_await put(e, {ReplaceSlices{key, 0, 3, {}}});
     EXPECT_EQ(co_await get<Slices>(e, key), (Slices{c}));
-    for (auto& beyond : {ReplaceSlices{key, 0, 2, {d}}, ReplaceSlices{key, 2, 0, {d}}, ReplaceSlices{key, 1, 0xFFFFFFFF, {d}}}) {
+    for (auto& beyond :
+         {ReplaceSlices{key, 0, 2, {d}}, ReplaceSlices{key, 2, 0, {d}}, ReplaceSlices{key, 1, 0xFFFFFFFF, {d}}}) {
       auto outcome = co_await commit(e, {}, {PutSymlink{Ino{9}, "t"}, beyond});
       EXPECT_FALSE(outcome.applied);
       EXPECT_TRUE(absent(co_await get(e, SymlinkKey{Ino{9}})));
@@ -99,12 +104,14 @@ TEST_P(EngineContract, ReplaceSlicesInTheMiddle) {
 
 TEST_P(EngineContract, WritesApplyInOrder) {
   on_engine([](MetaEngine& e) -> asio::awaitable<void> {
-    auto values = co_await put(e, {AddCounter{Counter::next_slice, 5}, PutCounter{Counter::next_slice, 100}, AddCounter{Counter::next_slice, 1},
-                                   AppendSlices{{Ino{5}, ChunkIndex{0}}, {Slice{}}}, EraseChunk{{Ino{5}, ChunkIndex{0}}},
-                                   AppendSlices{{Ino{5}, ChunkIndex{0}}, {Slice{}, Slice{}}}, AddSliceRef{SliceId{1}, 1, 4}});
+    auto values =
+        co_await put(e, {AddCounter{Counter::next_slice, 5}, PutCounter{Counter::next_slice, 100},
+                         AddCounter{Counter::next_slice, 1}, AppendSlices{{Ino{5}, ChunkIndex{0}}, {Slice{}}},
+                         EraseChunk{{Ino{5}, ChunkIndex{0}}}, AppendSlices{{Ino{5}, ChunkIndex{0}}, {Slice{}, Slice{}}},
+                         AddSliceRef{SliceId{1}, 1, 4}});
     EXPECT_EQ(values, (std::vector<std::int64_t>{5, 101, 1, 2, 4}));
-    co_await put(e, {PutEntry{{Ino{1}, "a"}, {Ino{5}, FileType::file}}, EraseEntry{{Ino{1}, "a"}}, PutAttr{Ino{6}, some_file()}, EraseAttr{Ino{6}},
-                     PutAttr{Ino{6}, some_dir()}});
+    co_await put(e, {PutEntry{{Ino{1}, "a"}, {Ino{5}, FileType::file}}, EraseEntry{{Ino{1}, "a"}},
+                     PutAttr{Ino{6}, some_file()}, EraseAttr{Ino{6}}, PutAttr{Ino{6}, some_dir()}});
     EXPECT_TRUE(absent(co_await get(e, EntryKey{Ino{1}, "a"})));
     EXPECT_EQ(co_await get<Attr>(e, AttrKey{Ino{6}}), some_dir());
   });
@@ -114,7 +121,8 @@ TEST_P(EngineContract, DirectoryStatistics) {
   on_engine([](MetaEngine& e) -> asio::awaitable<void> {
     DirStatKey key{Ino{5}};
     EXPECT_TRUE(absent(co_await get(e, key)));
-    co_await put(e, {PutDirStat{Ino{5}, {0, 0, 0}}, AddDirStat{Ino{5}, {100, 4096, 1}}, AddDirStat{Ino{5}, {50, 0, 0}}});
+    co_await put(e,
+                 {PutDirStat{Ino{5}, {0, 0, 0}}, AddDirStat{Ino{5}, {100, 4096, 1}}, AddDirStat{Ino{5}, {50, 0, 0}}});
     EXPECT_EQ(co_await get<DirStat>(e, key), (DirStat{150, 4096, 1}));
     co_await put(e, {AddDirStat{Ino{5}, {-150, -4096, -1}}});
     EXPECT_EQ(co_await get<DirStat>(e, key), DirStat());
@@ -129,13 +137,18 @@ TEST_P(EngineContract, MissingDirectoryStatisticsAreCounted) {
   on_engine([](MetaEngine& e) -> asio::awaitable<void> {
     auto file = some_file(5000), empty = some_file(0), link = some_file(5);
     link.type = FileType::symlink;
-    co_await put(e, {PutAttr{Ino{5}, some_dir()}, PutAttr{Ino{10}, file}, PutAttr{Ino{11}, empty}, PutAttr{Ino{12}, link}, PutAttr{Ino{13}, some_dir()},
-                     PutEntry{{Ino{5}, "file"}, {Ino{10}, FileType::file}}, PutEntry{{Ino{5}, "hard link"}, {Ino{10}, FileType::file}},
-                     PutEntry{{Ino{5}, "empty"}, {Ino{11}, FileType::file}}, PutEntry{{Ino{5}, "link"}, {Ino{12}, FileType::symlink}},
-                     PutEntry{{Ino{5}, "dir"}, {Ino{13}, FileType::directory}}, PutEntry{{Ino{5}, "dangling"}, {Ino{99}, FileType::file}},
-                     PutEntry{{Ino{6}, "elsewhere"}, {Ino{10}, FileType::file}}});
+    co_await put(e,
+                 {PutAttr{Ino{5}, some_dir()}, PutAttr{Ino{10}, file}, PutAttr{Ino{11}, empty}, PutAttr{Ino{12}, link},
+                  PutAttr{Ino{13}, some_dir()}, PutEntry{{Ino{5}, "file"}, {Ino{10}, FileType::file}},
+                  PutEntry{{Ino{5}, "hard link"}, {Ino{10}, FileType::file}},
+                  PutEntry{{Ino{5}, "empty"}, {Ino{11}, FileType::file}},
+                  PutEntry{{Ino{5}, "link"}, {Ino{12}, FileType::symlink}},
+                  PutEntry{{Ino{5}, "dir"}, {Ino{13}, FileType::directory}},
+                  PutEntry{{Ino{5}, "dangling"}, {Ino{99}, FileType::file}},
+                  PutEntry{{Ino{6}, "elsewhere"}, {Ino{10}, FileType::file}}});
     // The delta of the commit that finds the record missing is in its entries already: it must not count twice.
-    co_await put(e, {AddDirStat{Ino{5}, {5000, 8192, 1}}, PutAttr{Ino{14}, file}, PutEntry{{Ino{5}, "late"}, {Ino{14}, FileType::file}}, AddDirStat{Ino{5}, {0, 0, 0}}});
+    co_await put(e, {AddDirStat{Ino{5}, {5000, 8192, 1}}, PutAttr{Ino{14}, file},
+                     PutEntry{{Ino{5}, "late"}, {Ino{14}, FileType::file}}, AddDirStat{Ino{5}, {0, 0, 0}}});
     EXPECT_EQ(co_await get<DirStat>(e, DirStatKey{Ino{5}}), (DirStat{15000, 3 * 8192 + 3 * 4096, 6}));
     co_await put(e, {AddDirStat{Ino{5}, {1, 4096, 1}}});
     EXPECT_EQ(co_await get<DirStat>(e, DirStatKey{Ino{5}}), (DirStat{15001, 3 * 8192 + 4 * 4096, 7}));
@@ -147,12 +160,25 @@ TEST_P(EngineContract, MissingDirectoryStatisticsAreCounted) {
 TEST_P(EngineContract, AConflictLeavesNothingBehind) {
   on_engine([](MetaEngine& e) -> asio::awaitable<void> {
     RangeLocks ranges{SessionId{1}, 1, {{1, 1, 0, 0}}};
-    std::vector<Write> all{PutAttr{Ino{5}, some_file()}, PutEntry{{Ino{1}, "x"}, {Ino{5}, FileType::file}}, PutSymlink{Ino{5}, "t"},
-                           PutXattr{{Ino{5}, "user.a"}, "v"}, AppendSlices{{Ino{5}, ChunkIndex{0}}, {Slice{}}}, AddSliceRef{SliceId{1}, 1, 1},
-                           AddCounter{Counter::used_space, 1}, PutCounter{Counter::next_trash, 3}, PutDirStat{Ino{5}, {1, 1, 1}},
-                           PutQuota{{QuotaKind::directory, 5}, {}}, AddQuotaUsage{{QuotaKind::user, 5}, 1, 1}, PutSession{SessionId{1}, {1, "i"}},
-                           PutSustained{SessionId{1}, Ino{5}}, PutDeletedFile{Ino{5}, 1, 1}, PutDelayedSlices{SliceId{2}, 1, {{SliceId{1}, 1}}},
-                           PutFileLock{Ino{5}, {SessionId{1}, 1, true}}, PutRangeLocks{Ino{5}, ranges}, InsertAcl{{}}, PutSetting{"s"},
+    std::vector<Write> all{PutAttr{Ino{5}, some_file()},
+                           PutEntry{{Ino{1}, "x"}, {Ino{5}, FileType::file}},
+                           PutSymlink{Ino{5}, "t"},
+                           PutXattr{{Ino{5}, "user.a"}, "v"},
+                           AppendSlices{{Ino{5}, ChunkIndex{0}}, {Slice{}}},
+                           AddSliceRef{SliceId{1}, 1, 1},
+                           AddCounter{Counter::used_space, 1},
+                           PutCounter{Counter::next_trash, 3},
+                           PutDirStat{Ino{5}, {1, 1, 1}},
+                           PutQuota{{QuotaKind::directory, 5}, {}},
+                           AddQuotaUsage{{QuotaKind::user, 5}, 1, 1},
+                           PutSession{SessionId{1}, {1, "i"}},
+                           PutSustained{SessionId{1}, Ino{5}},
+                           PutDeletedFile{Ino{5}, 1, 1},
+                           PutDelayedSlices{SliceId{2}, 1, {{SliceId{1}, 1}}},
+                           PutFileLock{Ino{5}, {SessionId{1}, 1, true}},
+                           PutRangeLocks{Ino{5}, ranges},
+                           InsertAcl{{}},
+                           PutSetting{"s"},
                            AppendChangeLog{"c"}};
     auto late = all;
     late.push_back(PatchAttr{Ino{999}, kMode, {}, 0, false});  // found missing, before or after the others
@@ -162,9 +188,19 @@ TEST_P(EngineContract, AConflictLeavesNothingBehind) {
     EXPECT_FALSE((co_await commit(e, failing, all)).applied);
     EXPECT_FALSE((co_await commit(e, {}, late)).applied);
     EXPECT_FALSE((co_await commit(e, {}, later)).applied);
-    std::vector<Key> keys{AttrKey{Ino{5}}, EntryKey{Ino{1}, "x"}, SymlinkKey{Ino{5}}, XattrKey{Ino{5}, "user.a"}, CounterKey{Counter::used_space},
-                          CounterKey{Counter::next_trash}, SliceRefKey{SliceId{1}}, DirStatKey{Ino{5}}, QuotaKey{QuotaKind::directory, 5},
-                          QuotaKey{QuotaKind::user, 5}, AclKey{1}, SettingKey{}, SessionKey{SessionId{1}}};
+    std::vector<Key> keys{AttrKey{Ino{5}},
+                          EntryKey{Ino{1}, "x"},
+                          SymlinkKey{Ino{5}},
+                          XattrKey{Ino{5}, "user.a"},
+                          CounterKey{Counter::used_space},
+                          CounterKey{Counter::next_trash},
+                          SliceRefKey{SliceId{1}},
+                          DirStatKey{Ino{5}},
+                          QuotaKey{QuotaKind::directory, 5},
+                          QuotaKey{QuotaKind::user, 5},
+                          AclKey{1},
+                          SettingKey{},
+                          SessionKey{SessionId{1}}};
     for (auto& key : keys) EXPECT_TRUE(absent(co_await get(e, key))) << "kind " << key.index();
     EXPECT_EQ(co_await get<Slices>(e, ChunkKey(Ino{5}, ChunkIndex{0})), Slices());
     EXPECT_EQ(co_await get<Parents>(e, ParentsKey{Ino{5}}), Parents());

@@ -20,7 +20,9 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Place {  // a directory of its own for one test
-  Place() : path(fs::temp_directory_path() / ("kiseki-object-" + std::to_string(::getpid()) + "-" + std::to_string(next++))) {
+  Place()
+      : path(fs::temp_directory_path() /
+             ("kiseki-object-" + std::to_string(::getpid()) + "-" + std::to_string(next++))) {
     fs::create_directories(path);
   }
   ~Place() { fs::remove_all(path); }
@@ -143,7 +145,8 @@ TEST_P(ObjectStoreContract, ListsInKeyOrderPageByPage) {
   test::run([this]() -> asio::awaitable<void> {
     CO_ASSERT_OK(co_await store->create());
     // '-' and '.' sort before '/', digits after: directory order is not key order.
-    std::vector<ObjectKey> keys{"chunks/0-x/3", "chunks/0.y", "chunks/0/0/1_0_5", "chunks/0/0/2_0_5", "chunks/0/1/1_0_5", "chunks/00", "other"};
+    std::vector<ObjectKey> keys{
+        "chunks/0-x/3", "chunks/0.y", "chunks/0/0/1_0_5", "chunks/0/0/2_0_5", "chunks/0/1/1_0_5", "chunks/00", "other"};
     for (const auto& key : keys) CO_ASSERT_OK(co_await store->put(key, body_of("12345")));
     std::vector<ObjectKey> seen;
     ObjectKey after;

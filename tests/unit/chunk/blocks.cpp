@@ -116,7 +116,8 @@ TEST(SliceWriter, TakesPartWhenMemoryEndsAndGoesOnWithMore) {
 TEST(BlockCache, HandsOutWhatItKeepsAndStaysWithinItsCapacity) {
   BufferArena arena(limit(64));
   BlockCache cache(arena, 8 << 20);
-  for (std::uint64_t i = 1; i <= 40; ++i) cache.insert({SliceId{i}, 0}, block_of(arena, 1 << 20, static_cast<std::byte>(i)));
+  for (std::uint64_t i = 1; i <= 40; ++i)
+    cache.insert({SliceId{i}, 0}, block_of(arena, 1 << 20, static_cast<std::byte>(i)));
   EXPECT_LE(cache.counts().bytes, 8u << 20);
   EXPECT_LE(arena.used_bytes(), 8u << 20);
   auto last = cache.find({SliceId{40}, 0}, 0, 1);
@@ -146,7 +147,8 @@ TEST(BlockCache, AScanDoesNotPushOutWhatIsUsedAgain) {
 TEST(BlockCache, SmallBlocksShareAPage) {
   BufferArena arena(limit(64));
   BlockCache cache(arena, 32 << 20);
-  for (std::uint64_t i = 1; i <= 1000; ++i) cache.insert({SliceId{i}, 0}, block_of(arena, 4096, static_cast<std::byte>(i)));
+  for (std::uint64_t i = 1; i <= 1000; ++i)
+    cache.insert({SliceId{i}, 0}, block_of(arena, 4096, static_cast<std::byte>(i)));
   EXPECT_LT(arena.used_bytes(), 6u << 20);
   for (std::uint64_t i = 1; i <= 1000; ++i) {
     auto block = cache.find({SliceId{i}, 0}, 0, 4096);
@@ -181,7 +183,8 @@ struct Rig {
     std::vector<SliceWriter::Piece> pieces;
     for (std::size_t at = 0; at < size;) {
       at += writer.append(std::span(data).subspan(at));
-      while (auto piece = writer.take_full_block()) CO_CHECK(co_await upload_block(store, layout, {id, piece->index}, piece->block));
+      while (auto piece = writer.take_full_block())
+        CO_CHECK(co_await upload_block(store, layout, {id, piece->index}, piece->block));
     }
     if (auto rest = writer.take_rest()) CO_CHECK(co_await upload_block(store, layout, {id, rest->index}, rest->block));
     co_return data;
@@ -195,7 +198,9 @@ TEST(BlockReader, ManyReadersOfOneBlockMakeOneRequest) {
     BlockReader reader(rig.store, rig.layout, rig.arena, rig.cache, here, {});
     auto data = co_await rig.put_slice(SliceId{5}, 2'500'000);
     CO_ASSERT_OK(data);
-    rig.store->gate([](object::Method, object::ObjectKey) -> asio::awaitable<void> { co_await sleep_for(std::chrono::milliseconds(5)); });
+    rig.store->gate([](object::Method, object::ObjectKey) -> asio::awaitable<void> {
+      co_await sleep_for(std::chrono::milliseconds(5));
+    });
     std::vector<Async<void>> ops;
     for (int i = 0; i < 50; ++i) {
       auto one = [](BlockReader& r, std::span<const std::byte> want) -> Async<void> {

@@ -54,7 +54,8 @@ TEST(ChunkView, AgreesWithPaintingRandomRecords) {
     for (std::uint32_t i = 0, n = below(60); i < n; ++i) {
       auto size = 1 + below(200), off = below(size);
       bool hole = below(5) == 0;
-      records.push_back({below(1000), SliceId{hole ? 0 : 1 + below(20)}, hole ? 0 : size, hole ? 0 : off, below(size - off + 1) + (hole ? below(300) : 0)});
+      records.push_back({below(1000), SliceId{hole ? 0 : 1 + below(20)}, hole ? 0 : size, hole ? 0 : off,
+                         below(size - off + 1) + (hole ? below(300) : 0)});
       if (below(10) == 0) records.back().len += 50;  // claims more than its slice has
     }
     expect_same(ChunkView::of(records), Painted(records, 2000));
@@ -87,7 +88,8 @@ TEST(ChunkView, ThousandsOfRecordsAreResolvedQuickly) {
   std::mt19937 random(1);
   Slices records;
   for (std::uint32_t i = 0; i < 2500; ++i)
-    records.push_back({static_cast<std::uint32_t>(random() % (63u << 20)), SliceId{i + 1}, 1u << 20, 0, static_cast<std::uint32_t>(random() % (1u << 20))});
+    records.push_back({static_cast<std::uint32_t>(random() % (63u << 20)), SliceId{i + 1}, 1u << 20, 0,
+                       static_cast<std::uint32_t>(random() % (1u << 20))});
   auto begun = std::chrono::steady_clock::now();
   auto view = ChunkView::of(records);
   auto took = std::chrono::steady_clock::now() - begun;
@@ -99,7 +101,8 @@ TEST(ChunkView, ThousandsOfRecordsAreResolvedQuickly) {
 
 Slices records_of(const std::string& hex) {
   std::string bytes;
-  for (std::size_t i = 0; i + 1 < hex.size(); i += 2) bytes.push_back(static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
+    bytes.push_back(static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16)));
   Slices records;
   BigEndianReader in(bytes);
   while (in.left() > 0) {
@@ -131,7 +134,8 @@ std::vector<std::vector<std::string>> tuples_of(const std::string& column) {
 Slices resolved_of(const std::string& column) {
   Slices records;
   auto u32 = [](const std::string& s) { return static_cast<std::uint32_t>(std::stoul(s)); };
-  for (const auto& t : tuples_of(column)) records.push_back({u32(t[0]), SliceId{std::stoull(t[1])}, u32(t[2]), u32(t[3]), u32(t[4])});
+  for (const auto& t : tuples_of(column))
+    records.push_back({u32(t[0]), SliceId{std::stoull(t[1])}, u32(t[2]), u32(t[3]), u32(t[4])});
   return records;
 }
 
@@ -145,8 +149,8 @@ std::vector<std::string> objects_of(const ChunkView& view, const BlockLayout& la
       auto length = layout.length_of(piece.size, index);
       auto from = at % layout.block_bytes;
       auto len = std::min(end - at, length - from);
-      out.push_back(volume + "/" + block_key(layout, {piece.id, index}, length) + ":" + std::to_string(length) + ":" + std::to_string(from) +
-                    ":" + std::to_string(len));
+      out.push_back(volume + "/" + block_key(layout, {piece.id, index}, length) + ":" + std::to_string(length) + ":" +
+                    std::to_string(from) + ":" + std::to_string(len));
       at += len;
     }
   }
@@ -155,7 +159,9 @@ std::vector<std::string> objects_of(const ChunkView& view, const BlockLayout& la
 
 std::string json_value(const std::string& text, const std::string& key) {
   auto at = text.find("\"" + key + "\": ");
-  return at == std::string::npos ? "" : text.substr(at + key.size() + 4, text.find_first_of(",\n", at) - at - key.size() - 4);
+  return at == std::string::npos
+             ? ""
+             : text.substr(at + key.size() + 4, text.find_first_of(",\n", at) - at - key.size() - 4);
 }
 
 TEST(ChunkViewFixtures, EveryChunkOfEveryVolumeResolvesAsJuiceFSDoes) {

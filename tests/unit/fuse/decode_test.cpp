@@ -72,18 +72,21 @@ TEST(Decode, NamesThatAreNone) {
 
 TEST(Decode, Forgets) {
   EXPECT_EQ(decoded<Forget>(message(FUSE_FORGET, 2, 9, fuse_forget_in{5})).lookups, 5u);
-  auto bytes = message(FUSE_BATCH_FORGET, 2, 0, fuse_batch_forget_in{2, 0}, fuse_forget_one{7, 1}, fuse_forget_one{8, 3});
+  auto bytes =
+      message(FUSE_BATCH_FORGET, 2, 0, fuse_batch_forget_in{2, 0}, fuse_forget_one{7, 1}, fuse_forget_one{8, 3});
   auto batch = decoded<BatchForget>(bytes);
   ASSERT_EQ(batch.count, 2u);
   EXPECT_EQ(batch.at(1).ino, Ino{8});
   EXPECT_EQ(batch.at(1).lookups, 3u);
-  EXPECT_EQ(refusal(message(FUSE_BATCH_FORGET, 2, 0, fuse_batch_forget_in{0xFFFFFFFF, 0}, fuse_forget_one{7, 1})), EINVAL);
+  EXPECT_EQ(refusal(message(FUSE_BATCH_FORGET, 2, 0, fuse_batch_forget_in{0xFFFFFFFF, 0}, fuse_forget_one{7, 1})),
+            EINVAL);
   EXPECT_FALSE(wants_reply(FUSE_FORGET) || wants_reply(FUSE_BATCH_FORGET) || wants_reply(FUSE_INTERRUPT));
 }
 
 TEST(Decode, Getattr) {
   EXPECT_FALSE(decoded<Getattr>(message(FUSE_GETATTR, 2, 9, fuse_getattr_in{0, 0, 77})).handle);
-  EXPECT_EQ(decoded<Getattr>(message(FUSE_GETATTR, 2, 9, fuse_getattr_in{FUSE_GETATTR_FH, 0, 77})).handle, HandleId{77});
+  EXPECT_EQ(decoded<Getattr>(message(FUSE_GETATTR, 2, 9, fuse_getattr_in{FUSE_GETATTR_FH, 0, 77})).handle,
+            HandleId{77});
   EXPECT_EQ(refusal(message(FUSE_GETATTR, 2, 9, std::uint64_t{})), EINVAL);
 }
 
@@ -155,7 +158,8 @@ TEST(Decode, ReadingAndWriting) {
   EXPECT_EQ(read.offset, 4096u);
   EXPECT_EQ(read.size, 8192u);
   EXPECT_EQ(read.flags, 0100000u);
-  auto bytes = message(FUSE_WRITE, 2, 9, fuse_write_in{5, 10, 4, FUSE_WRITE_CACHE | FUSE_WRITE_KILL_SUIDGID, 0, 1, 0}, "data"sv);
+  auto bytes =
+      message(FUSE_WRITE, 2, 9, fuse_write_in{5, 10, 4, FUSE_WRITE_CACHE | FUSE_WRITE_KILL_SUIDGID, 0, 1, 0}, "data"sv);
   auto write = std::get<Write>(*decode(*frame(bytes), {}));
   EXPECT_EQ(write.data.data(), bytes.data() + 80);  // where the buffers put a page border
   EXPECT_EQ(write.data.size(), 4u);

@@ -39,7 +39,8 @@ TEST(Encode, BlocksAsJuiceFsCountsThem) {
   auto dir = some_attr(meta::FileType::directory);
   dir.length = 4096;
   EXPECT_EQ(encode_attr(Ino{7}, dir).blocks, 8u);
-  for (auto type : {meta::FileType::fifo, meta::FileType::socket, meta::FileType::char_device, meta::FileType::block_device}) {
+  for (auto type :
+       {meta::FileType::fifo, meta::FileType::socket, meta::FileType::char_device, meta::FileType::block_device}) {
     auto out = encode_attr(Ino{7}, some_attr(type));
     EXPECT_EQ(out.blocks, 0u);
     EXPECT_EQ(out.rdev, 0x103u);
@@ -50,7 +51,8 @@ TEST(Encode, BlocksAsJuiceFsCountsThem) {
 }
 
 TEST(Encode, Validity) {
-  vfs::EntryReply entry{Ino{7}, some_attr(meta::FileType::file), std::chrono::milliseconds(1500), std::chrono::nanoseconds(-1)};
+  vfs::EntryReply entry{Ino{7}, some_attr(meta::FileType::file), std::chrono::milliseconds(1500),
+                        std::chrono::nanoseconds(-1)};
   auto out = encode_entry(entry);
   EXPECT_EQ(out.entry_valid, 1u);
   EXPECT_EQ(out.entry_valid_nsec, 500'000'000u);
@@ -118,7 +120,9 @@ TEST(Negotiate, OptionsDecide) {
             std::uint64_t{FUSE_POSIX_ACL | FUSE_DONT_MASK | FUSE_WRITEBACK_CACHE});
   EXPECT_EQ(flags & (FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS | FUSE_HAS_IOCTL_DIR | FUSE_SETXATTR_EXT), 0u);
   auto usual = negotiate(modern(), {})->settings.flags;
-  EXPECT_EQ(usual & (FUSE_POSIX_ACL | FUSE_DONT_MASK | FUSE_WRITEBACK_CACHE | FUSE_NO_OPENDIR_SUPPORT | abi::kOverIoUring), 0u);
+  EXPECT_EQ(
+      usual & (FUSE_POSIX_ACL | FUSE_DONT_MASK | FUSE_WRITEBACK_CACHE | FUSE_NO_OPENDIR_SUPPORT | abi::kOverIoUring),
+      0u);
   EXPECT_TRUE(usual & FUSE_HANDLE_KILLPRIV_V2 && usual & abi::kDirectIoAllowMmap && usual & FUSE_PARALLEL_DIROPS);
 }
 

@@ -43,7 +43,8 @@ class FakeKernel {
     ::setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
     ::fcntl(ends[1], F_SETFL, O_NONBLOCK);
     runtime_.start();
-    served_ = std::async(std::launch::async, [this, device = ends[1]] { return runtime_.wait(session_.serve(UniqueFd(device))); });
+    served_ = std::async(std::launch::async,
+                         [this, device = ends[1]] { return runtime_.wait(session_.serve(UniqueFd(device))); });
     if (greet) init();
   }
   ~FakeKernel() {
@@ -72,7 +73,9 @@ class FakeKernel {
     send(message(opcode, unique, node, arguments...));
     return unique;
   }
-  void interrupt(std::uint64_t unique) { send(message(FUSE_INTERRUPT, unique | abi::kInterruptBit, 0, fuse_interrupt_in{unique})); }
+  void interrupt(std::uint64_t unique) {
+    send(message(FUSE_INTERRUPT, unique | abi::kInterruptBit, 0, fuse_interrupt_in{unique}));
+  }
 
   void send(const Bytes& bytes) {
     EXPECT_EQ(::write(kernel_.get(), bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));

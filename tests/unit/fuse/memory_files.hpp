@@ -49,7 +49,10 @@ class MemoryFiles final : public RefusingFilesystem {
     return added(parent, name, make(meta::FileType::directory, mode, who), {});
   }
   Answer<vfs::EntryReply> mknod(Caller who, Ino parent, Name name, u32 mode, u32, u32 rdev) override {
-    auto attr = make(S_ISFIFO(mode) ? meta::FileType::fifo : S_ISCHR(mode) ? meta::FileType::char_device : meta::FileType::file, mode, who);
+    auto attr = make(S_ISFIFO(mode)  ? meta::FileType::fifo
+                     : S_ISCHR(mode) ? meta::FileType::char_device
+                                     : meta::FileType::file,
+                     mode, who);
     attr.rdev = rdev;
     return added(parent, name, attr, {});
   }

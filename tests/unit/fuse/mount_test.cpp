@@ -33,7 +33,8 @@ TEST(MountOptions, Strings) {
   options.read_only = true;
   options.exec = false;
   EXPECT_EQ(fusermount_options(options),
-            "allow_other,default_permissions,max_read=1048576,context=x,fsname=kiseki:a\\,b,subtype=kiseki,ro,noexec,noatime");
+            "allow_other,default_permissions,max_read=1048576,context=x,fsname=kiseki:a\\,b,subtype=kiseki,ro,noexec,"
+            "noatime");
 }
 
 MountError failure(const std::string& mountpoint) {
@@ -74,7 +75,8 @@ class RealMount : public ::testing::Test {
     std::promise<void> ready;
     auto answering = ready.get_future();
     served_ = std::async(std::launch::async, [this, &outcome, &ready] {
-      return runtime_.wait(session_.serve(std::move(std::get<Mounted>(outcome).device), {}, [&] { ready.set_value(); }));
+      return runtime_.wait(
+          session_.serve(std::move(std::get<Mounted>(outcome).device), {}, [&] { ready.set_value(); }));
     });
     ASSERT_EQ(answering.wait_for(std::chrono::seconds(10)), std::future_status::ready);
   }
@@ -115,7 +117,7 @@ TEST_F(RealMount, FilesAndDirectories) {
 
 TEST_F(RealMount, Attributes) {
   spill(at("file"), "12345");
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(::stat(at("file").c_str(), &info), 0);
   EXPECT_EQ(info.st_mtim.tv_sec, -86400);  // a day before 1970
   EXPECT_EQ(info.st_mtim.tv_nsec, 5);
@@ -127,7 +129,7 @@ TEST_F(RealMount, Attributes) {
   EXPECT_EQ(info.st_mtim.tv_sec, -5);
   ASSERT_EQ(::stat(root_.c_str(), &info), 0);
   EXPECT_EQ(info.st_blocks, 8);
-  struct statvfs volume {};
+  struct statvfs volume{};
   ASSERT_EQ(::statvfs(root_.c_str(), &volume), 0);
   EXPECT_EQ(volume.f_blocks * volume.f_frsize, 1u << 30);
   EXPECT_EQ(volume.f_namemax, 255u);
@@ -179,12 +181,12 @@ TEST_F(RealMount, ASignalInterruptsALockWait) {
   spill(at("file"), "");
   auto child = ::fork();
   if (child == 0) {
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = [](int) {};
     ::sigaction(SIGALRM, &action, nullptr);
     int fd = ::open(at("file").c_str(), O_RDWR);
     ::alarm(1);
-    struct flock lock {};
+    struct flock lock{};
     lock.l_type = F_WRLCK;
     auto failed = ::fcntl(fd, F_SETLKW, &lock) != 0 && errno == EINTR;
     ::_exit(failed ? 0 : 1);

@@ -206,7 +206,7 @@ TEST(Session, BadRequestsGetErrnos) {
   EXPECT_EQ(kernel.ask(FUSE_LOOKUP, 1, "no end"sv).error, EINVAL);
   EXPECT_EQ(kernel.ask(FUSE_BMAP, 1, fuse_bmap_in{}).error, ENOSYS);
   EXPECT_EQ(kernel.ask(4711, 1).error, ENOSYS);
-  kernel.send(Bytes(7));  // nobody to answer
+  kernel.send(Bytes(7));        // nobody to answer
   kernel.tell(FUSE_FORGET, 5);  // cut short, and wants no answer
   EXPECT_TRUE(kernel.silent(20));
   EXPECT_EQ(kernel.ask(FUSE_LOOKUP, 1, "now\0"sv).error, 0);
@@ -235,14 +235,18 @@ TEST(Session, WritesComeWhole) {
   options.write_buffers = 2;
   FakeKernel kernel(files, options);
   std::string big(100'000, 'b');
-  EXPECT_EQ(kernel.ask(FUSE_WRITE, 10, fuse_write_in{0, 0, 100'000, 0, 0, 0, 0}, std::string_view(big)).as<fuse_write_out>().size, 100'000u);
+  EXPECT_EQ(kernel.ask(FUSE_WRITE, 10, fuse_write_in{0, 0, 100'000, 0, 0, 0, 0}, std::string_view(big))
+                .as<fuse_write_out>()
+                .size,
+            100'000u);
   EXPECT_TRUE(files.aligned);
   for (std::string_view data : {std::string_view("small"), std::string_view(big)}) {
     fuse_write_in in{1, 0, static_cast<std::uint32_t>(data.size()), 0, 0, 0, 0};
     EXPECT_EQ(kernel.ask(FUSE_WRITE, 10, in, data).as<fuse_write_out>().size, data.size());
     EXPECT_EQ(std::memcmp(files.written().data(), data.data(), data.size()), 0);
   }
-  for (int i = 0; i < 20; ++i) kernel.tell(FUSE_WRITE, 10, fuse_write_in{1, 0, 100'000, 0, 0, 0, 0}, std::string_view(big));
+  for (int i = 0; i < 20; ++i)
+    kernel.tell(FUSE_WRITE, 10, fuse_write_in{1, 0, 100'000, 0, 0, 0, 0}, std::string_view(big));
   for (int i = 0; i < 20; ++i) EXPECT_EQ(kernel.receive().error, 0);  // more than there are buffers
 }
 
@@ -293,7 +297,8 @@ TEST(Session, IoctlAndCopies) {
   EXPECT_EQ(reply.body.size(), sizeof(fuse_ioctl_out) + 3);
   fuse_copy_file_range_in copy{5, 0, 11, 6, 0, std::uint64_t{1} << 40, 0};
   EXPECT_EQ(kernel.ask(FUSE_COPY_FILE_RANGE, 10, copy).as<fuse_write_out>().size, 0xFFFFF000u);
-  EXPECT_EQ(kernel.ask(abi::kCopyFileRange64, 10, copy).as<abi::CopyFileRangeOut>().bytes_copied, std::uint64_t{1} << 40);
+  EXPECT_EQ(kernel.ask(abi::kCopyFileRange64, 10, copy).as<abi::CopyFileRangeOut>().bytes_copied,
+            std::uint64_t{1} << 40);
 }
 
 TEST(Session, ListsInTurns) {
@@ -429,7 +434,8 @@ TEST(Session, TakesOverAGreetedDescriptor) {
   auto bytes = message(FUSE_LOOKUP, 8, 1, "now\0"sv);
   ASSERT_GT(::write(ends[0], bytes.data(), bytes.size()), 0);
   Bytes answer(4096);
-  EXPECT_EQ(::read(ends[0], answer.data(), answer.size()), static_cast<ssize_t>(sizeof(fuse_out_header) + sizeof(fuse_entry_out)));
+  EXPECT_EQ(::read(ends[0], answer.data(), answer.size()),
+            static_cast<ssize_t>(sizeof(fuse_out_header) + sizeof(fuse_entry_out)));
   EXPECT_EQ(ready, 1);
   ::close(ends[0]);
   EXPECT_TRUE(served.get());

@@ -157,7 +157,8 @@ TEST(SqliteBusy, AForeignWriteLockIsWaitedFor) {
   });
   test::run([&]() -> asio::awaitable<void> {
     co_await read(*engine, SettingKey{});
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(600)) << "readers do not wait for writers";
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(600))
+        << "readers do not wait for writers";
     auto outcome = co_await write(*engine, {AddCounter{Counter::next_inode, 1}});
     EXPECT_TRUE(outcome.applied);
     EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(600));
@@ -223,7 +224,8 @@ TEST(SqliteBatch, OnePoisonousCommitHurtsNobodyElse) {
     Keys keys{ChunkKey{Ino{66}, ChunkIndex{0}}};
     auto records = co_await engine->fetch(std::move(keys));
     EXPECT_FALSE(records) << "a corrupt record is an error";
-    EXPECT_EQ(std::get<Slices>(co_await read(*engine, ChunkKey(Ino{68}, ChunkIndex{0}))), Slices()) << "and only of its own request";
+    EXPECT_EQ(std::get<Slices>(co_await read(*engine, ChunkKey(Ino{68}, ChunkIndex{0}))), Slices())
+        << "and only of its own request";
     co_await engine->close();
   });
 }

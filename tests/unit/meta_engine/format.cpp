@@ -13,7 +13,8 @@ TEST(Format, SecretsAsJuiceFsStoresThem) {
   ASSERT_TRUE(stored);
   EXPECT_EQ(*stored, "AAECAwQFBgcICQoLIAm5Y+n2mGleQriLFU9N9LaSlV/1k/9j");
   EXPECT_EQ(*decrypt_secret(kUuid, *stored), "mysecret");
-  EXPECT_EQ(*encrypt_secret("0f6f5f36-6d0c-4d1f-9a51-3d7a9a0c1b2e", "topsecret", kNonce), "AAECAwQFBgcICQoLzmBIbsRIPiTnISWKKpBzHFVIqHiaiiVuQQ==");
+  EXPECT_EQ(*encrypt_secret("0f6f5f36-6d0c-4d1f-9a51-3d7a9a0c1b2e", "topsecret", kNonce),
+            "AAECAwQFBgcICQoLzmBIbsRIPiTnISWKKpBzHFVIqHiaiiVuQQ==");
 }
 
 TEST(Format, DamagedSecretsAreErrors) {
@@ -67,9 +68,11 @@ TEST(Format, EscapesAsJuiceFs) {
 }
 
 TEST(Format, RefusesNonsense) {
-  for (auto* text : {"", "{", "[]", "7", "{}", R"({"Name":"a"})", R"({"Name":7,"UUID":"u"})", R"({"Name":"vol","UUID":"u","BlockSize":"4M"})",
-                     R"({"Name":"vol","UUID":"u","BlockSize":-1})", R"({"Name":"vol","UUID":"u","Shards":1e99})", R"({"Name":"vol","UUID":"u","Tiers":[1]})",
-                     R"({"Name":"vol","UUID":"u","Tiers":{"0":7}})", R"({"Name":"vol","UUID":"u","Tiers":{"0":{"ID":"x"}}})"})
+  for (auto* text :
+       {"", "{", "[]", "7", "{}", R"({"Name":"a"})", R"({"Name":7,"UUID":"u"})",
+        R"({"Name":"vol","UUID":"u","BlockSize":"4M"})", R"({"Name":"vol","UUID":"u","BlockSize":-1})",
+        R"({"Name":"vol","UUID":"u","Shards":1e99})", R"({"Name":"vol","UUID":"u","Tiers":[1]})",
+        R"({"Name":"vol","UUID":"u","Tiers":{"0":7}})", R"({"Name":"vol","UUID":"u","Tiers":{"0":{"ID":"x"}}})"})
     EXPECT_FALSE(Format::parse(text)) << text;
 }
 
@@ -94,8 +97,10 @@ TEST(Format, Versions) {
 }
 
 TEST(Format, NamesAndOptions) {
-  for (auto* good : {"abc", "a-1", "0aa", "a23456789-123456789-123456789-123456789-123456789-123456789-12"}) EXPECT_TRUE(valid_volume_name(good)) << good;
-  for (auto* bad : {"", "ab", "-ab", "ab-", "Abc", "a_b", "a.b", "a23456789-123456789-123456789-123456789-123456789-123456789-1234"})
+  for (auto* good : {"abc", "a-1", "0aa", "a23456789-123456789-123456789-123456789-123456789-123456789-12"})
+    EXPECT_TRUE(valid_volume_name(good)) << good;
+  for (auto* bad : {"", "ab", "-ab", "ab-", "Abc", "a_b", "a.b",
+                    "a23456789-123456789-123456789-123456789-123456789-123456789-1234"})
     EXPECT_FALSE(valid_volume_name(bad)) << bad;
   Format f;
   f.name = "vol", f.uuid = "u";

@@ -17,18 +17,24 @@ TEST(SqliteLocation, PathAndDefaults) {
 }
 
 TEST(SqliteLocation, KeysOfJuiceFs) {
-  auto location = Location::parse("sqlite3://x.db?table_prefix=v_1&_journal=delete&_sync=2&_timeout=250&cache=shared&_txlock=immediate");
+  auto location = Location::parse(
+      "sqlite3://x.db?table_prefix=v_1&_journal=delete&_sync=2&_timeout=250&cache=shared&_txlock=immediate");
   ASSERT_TRUE(location);
   EXPECT_EQ(location->prefix, "jfs_v_1_");
   EXPECT_EQ(location->journal, "DELETE");
   EXPECT_EQ(location->synchronous, "FULL");
   EXPECT_EQ(location->patience, std::chrono::milliseconds(250));
-  EXPECT_EQ(Location::parse("sqlite3://x.db?_journal_mode=wal&_synchronous=extra&_busy_timeout=0")->synchronous, "EXTRA");
+  EXPECT_EQ(Location::parse("sqlite3://x.db?_journal_mode=wal&_synchronous=extra&_busy_timeout=0")->synchronous,
+            "EXTRA");
 }
 
 TEST(SqliteLocation, BadOnesAreNamed) {
-  for (auto [query, part] : {std::pair("?colour=red", "\"colour\""), {"?_sync=5", "_sync=5"}, {"?_journal=FAST", "_journal=FAST"},
-                             {"?_timeout=1s", "_timeout=1s"}, {"?_timeout=-1", "_timeout=-1"}, {"?table_prefix=", "table_prefix="},
+  for (auto [query, part] : {std::pair("?colour=red", "\"colour\""),
+                             {"?_sync=5", "_sync=5"},
+                             {"?_journal=FAST", "_journal=FAST"},
+                             {"?_timeout=1s", "_timeout=1s"},
+                             {"?_timeout=-1", "_timeout=-1"},
+                             {"?table_prefix=", "table_prefix="},
                              {"?table_prefix=a`b", "table_prefix=a`b"}}) {
     auto location = Location::parse(std::string("sqlite3://x.db") + query);
     ASSERT_FALSE(location) << query;

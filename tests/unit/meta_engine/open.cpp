@@ -8,7 +8,9 @@
 namespace kiseki::meta {
 namespace {
 
-std::string refusal(const Explained<std::shared_ptr<MetaEngine>>& engine) { return engine ? "(opened)" : engine.error().message; }
+std::string refusal(const Explained<std::shared_ptr<MetaEngine>>& engine) {
+  return engine ? "(opened)" : engine.error().message;
+}
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 TEST(SqliteOpen, AMissingVolumeIsNotMade) {
@@ -25,7 +27,9 @@ TEST(SqliteOpen, AnEmptyDatabaseHoldsNoVolume) {
   SqliteFile file;
   std::ofstream(file.path()).close();
   EXPECT_TRUE(has(refusal(file.try_open(OpenMode::existing)), "no volume at"));
-  { OtherProgram(file.path()).run("CREATE TABLE t(x)"); }
+  {
+    OtherProgram(file.path()).run("CREATE TABLE t(x)");
+  }
   EXPECT_TRUE(has(refusal(file.try_open(OpenMode::read_only)), "no volume at"));
   file.format();
   EXPECT_TRUE(has(refusal(file.try_open(OpenMode::existing, "?table_prefix=other")), "no volume at"));
@@ -60,7 +64,7 @@ TEST(SqliteOpen, FilesFollowTheUmask) {
   auto engine = file.open(OpenMode::existing);
   test::run([&]() -> asio::awaitable<void> { co_await write(*engine, {AddCounter{Counter::next_inode, 1}}); });
   for (auto* suffix : {"", "-wal", "-shm"}) {
-    struct stat st {};
+    struct stat st{};
     EXPECT_EQ(::stat((file.path() + suffix).c_str(), &st), 0) << suffix;
     EXPECT_EQ(st.st_mode & 0777, 0664u) << suffix;
   }

@@ -26,7 +26,8 @@ class SqliteFile {
   ~SqliteFile() { std::filesystem::remove_all(dir_); }
   std::string path(const std::string& name = "meta.db") const { return dir_ + "/" + name; }
 
-  Explained<std::shared_ptr<MetaEngine>> try_open(OpenMode mode, const std::string& query = "", const std::string& name = "meta.db") {
+  Explained<std::shared_ptr<MetaEngine>> try_open(OpenMode mode, const std::string& query = "",
+                                                  const std::string& name = "meta.db") {
     auto location = sqlite::Location::parse("sqlite3://" + path(name) + query);
     if (!location) return location.error();
     return sqlite::Engine::open(*location, mode, pool_);
@@ -60,7 +61,8 @@ class OtherProgram {
   ~OtherProgram() { sqlite3_close(db_); }
   void run(const std::string& sql) {
     char* error = nullptr;
-    EXPECT_EQ(sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, &error), SQLITE_OK) << sql << ": " << (error ? error : "");
+    EXPECT_EQ(sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, &error), SQLITE_OK)
+        << sql << ": " << (error ? error : "");
     sqlite3_free(error);
   }
   std::vector<std::string> rows(const std::string& sql) {

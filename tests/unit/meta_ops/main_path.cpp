@@ -80,7 +80,8 @@ TEST(MetaOps, WritesGrowFilesAndCount) {
     EXPECT_EQ(attr->length, kChunkBytes + 6);
     EXPECT_EQ(co_await v.counter(Counter::used_space), 4096 + used_space(kChunkBytes + 6));
     auto stat = co_await v.record(DirStatKey{*dir});
-    EXPECT_EQ(std::get<DirStat>(stat), (DirStat{static_cast<std::int64_t>(kChunkBytes + 6), used_space(kChunkBytes + 6), 1}));
+    EXPECT_EQ(std::get<DirStat>(stat),
+              (DirStat{static_cast<std::int64_t>(kChunkBytes + 6), used_space(kChunkBytes + 6), 1}));
 
     auto cut = co_await truncate(*v.client, v.root, *file, 100, false);
     CO_ASSERT_OK(cut);

@@ -112,7 +112,8 @@ TEST(Housekeeping, TrashExpiresAndFilesGo) {
     EXPECT_EQ(co_await v.counter(Counter::total_inodes), 3);
     auto paths = co_await paths_of(*v.client, *file);
     CO_ASSERT_OK(paths);
-    EXPECT_EQ(paths->front(), "/.trash/2026-01-01-00/" + std::to_string(dir->value) + "-" + std::to_string(file->value) + "-f");
+    EXPECT_EQ(paths->front(),
+              "/.trash/2026-01-01-00/" + std::to_string(dir->value) + "-" + std::to_string(file->value) + "-f");
     Who somebody{1000, 1000, false};
     auto hour = co_await resolve(*v.client, "/.trash/2026-01-01-00");
     CO_ASSERT_OK(hour);

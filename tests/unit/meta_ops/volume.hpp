@@ -59,7 +59,9 @@ struct Volume : OpenInodes, DataReaper {
   Async<SliceId> write(Ino ino, std::uint64_t offset, std::uint32_t len) {
     CO_TRY(auto id, co_await client->new_slice_id());
     Slice slice{static_cast<std::uint32_t>(offset % kChunkBytes), id, len, 0, len};
-    CO_TRY(auto written, co_await write_slice(*client, ino, ChunkIndex{static_cast<std::uint32_t>(offset / kChunkBytes)}, slice, clock->now()));
+    CO_TRY(auto written,
+           co_await write_slice(*client, ino, ChunkIndex{static_cast<std::uint32_t>(offset / kChunkBytes)}, slice,
+                                clock->now()));
     (void)written;
     co_return id;
   }

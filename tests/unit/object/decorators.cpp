@@ -88,7 +88,8 @@ class StagedFallback : public testing::Test {
     std::string sums;
     BigEndianWriter out(sums);
     for (std::size_t at = 0; at < data.size(); at += 32768)
-      out.u32(crc32c(std::as_bytes(std::span(data)).subspan(at, std::min<std::size_t>(32768, data.size() - at))) + (broken ? 1 : 0));
+      out.u32(crc32c(std::as_bytes(std::span(data)).subspan(at, std::min<std::size_t>(32768, data.size() - at))) +
+              (broken ? 1 : 0));
     std::ofstream(path, std::ios::binary) << data << sums;
   }
   Async<std::string> text(ObjectKey key, std::uint64_t offset, std::size_t size) {

@@ -48,7 +48,8 @@ class PlainData final : public FileData {
   ReadStreamPtr open_stream(Ino) override {
     return ReadStreamPtr(new ReadStream({}, std::make_shared<std::atomic<int>>(0)));
   }
-  Answer<ReadReply> read(ReadStream&, Ino ino, std::uint64_t offset, std::uint32_t size, std::uint64_t length) override {
+  Answer<ReadReply> read(ReadStream&, Ino ino, std::uint64_t offset, std::uint32_t size,
+                         std::uint64_t length) override {
     auto owner = std::make_shared<std::string>(files[ino]);
     owner->resize(length);
     auto end = std::min<std::uint64_t>(offset + size, length);
@@ -336,7 +337,8 @@ TEST(Volume, ReadOnlyRefusesEveryChange) {
       [](Mounted& m) -> asio::awaitable<void> {
         EXPECT_EQ((co_await ask(m.volume->mkdir(kRoot, kRootIno, "d", 0755, 0))).error(), posix(EROFS));
         EXPECT_EQ((co_await ask(m.volume->unlink(kRoot, kRootIno, "d"))).error(), posix(EROFS));
-        EXPECT_EQ((co_await ask(m.volume->setattr(kRoot, kRootIno, SetAttr{.set = meta::kMode}))).error(), posix(EROFS));
+        EXPECT_EQ((co_await ask(m.volume->setattr(kRoot, kRootIno, SetAttr{.set = meta::kMode}))).error(),
+                  posix(EROFS));
         EXPECT_EQ((co_await ask(m.volume->access(kRoot, kRootIno, W_OK))).error(), posix(EROFS));
         EXPECT_TRUE((co_await ask(m.volume->getattr(kRoot, kRootIno, std::nullopt))).has_value());
       },

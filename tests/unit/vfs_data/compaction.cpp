@@ -19,15 +19,18 @@ TEST(CompactionPlan, LeavesBigLeadingSlicesAndTrimsHoles) {
   EXPECT_EQ(small->count, 2u);
   EXPECT_EQ(small->end, 15u);
   // A big first slice, untouched, then two small appends: only the small ones move.
-  auto append = plan_compaction({{0, SliceId{1}, 4 * mib, 0, 4 * mib}, {4 * mib, SliceId{2}, 10, 0, 10}, {4 * mib + 10, SliceId{3}, 10, 0, 10}});
+  auto append = plan_compaction(
+      {{0, SliceId{1}, 4 * mib, 0, 4 * mib}, {4 * mib, SliceId{2}, 10, 0, 10}, {4 * mib + 10, SliceId{3}, 10, 0, 10}});
   ASSERT_TRUE(append);
   EXPECT_EQ(append->first, 1u);
   EXPECT_EQ(append->begin, 4 * mib);
   // Written before it: its zeros would cover the big one, so all of it moves.
-  auto before = plan_compaction({{mib, SliceId{1}, 4 * mib, 0, 4 * mib}, {0, SliceId{2}, 10, 0, 10}, {6 * mib, SliceId{3}, 10, 0, 10}});
+  auto before = plan_compaction(
+      {{mib, SliceId{1}, 4 * mib, 0, 4 * mib}, {0, SliceId{2}, 10, 0, 10}, {6 * mib, SliceId{3}, 10, 0, 10}});
   ASSERT_TRUE(before);
   EXPECT_EQ(before->first, 0u);
-  auto holes = plan_compaction({{100, SliceId{1}, 10, 0, 10}, {0, SliceId{0}, 0, 0, 50}, {200, SliceId{0}, 0, 0, 1000}});
+  auto holes =
+      plan_compaction({{100, SliceId{1}, 10, 0, 10}, {0, SliceId{0}, 0, 0, 50}, {200, SliceId{0}, 0, 0, 1000}});
   ASSERT_TRUE(holes);
   EXPECT_EQ(holes->begin, 100u);
   EXPECT_EQ(holes->end, 110u);
@@ -61,7 +64,8 @@ TEST(Compaction, RandomChunksReadTheSameAfterwards) {
       auto back = co_await rig.read(kFile, 0, 3'000'000, 3'000'000);
       CO_ASSERT_OK(back);
       EXPECT_TRUE(*back == want);
-      for (auto [id, size] : rig.meta->released) CO_ASSERT_OK(co_await chunk::remove_slice(rig.memory, rig.options.layout, id, size));
+      for (auto [id, size] : rig.meta->released)
+        CO_ASSERT_OK(co_await chunk::remove_slice(rig.memory, rig.options.layout, id, size));
       CO_ASSERT_OK(co_await rig.close());
       rig.open(co_await asio::this_coro::executor);
       back = co_await rig.read(kFile, 0, 3'000'000, 3'000'000);
@@ -79,14 +83,16 @@ TEST(Compaction, IsStartedByWritingAndByReading) {
       CO_ASSERT_OK(co_await rig.write(kFile, i * 50, bytes));
       CO_ASSERT_OK(co_await rig.flush(kFile));
     }
-    for (int i = 0; i < 100 && rig.meta->records(kFile, kFirst) > 5; ++i) co_await sleep_for(std::chrono::milliseconds(5));
+    for (int i = 0; i < 100 && rig.meta->records(kFile, kFirst) > 5; ++i)
+      co_await sleep_for(std::chrono::milliseconds(5));
     EXPECT_EQ(rig.meta->records(kFile, kFirst), 1u);
     for (std::uint64_t i = 0; i < 6; ++i) {
       CO_ASSERT_OK(co_await rig.write(kFile, i * 50, bytes));
       CO_ASSERT_OK(co_await rig.flush(kFile));
     }
     CO_ASSERT_OK(co_await rig.read(kFile, 0, 10, 5000));
-    for (int i = 0; i < 100 && rig.meta->records(kFile, kFirst) > 1; ++i) co_await sleep_for(std::chrono::milliseconds(5));
+    for (int i = 0; i < 100 && rig.meta->records(kFile, kFirst) > 1; ++i)
+      co_await sleep_for(std::chrono::milliseconds(5));
     EXPECT_EQ(rig.meta->records(kFile, kFirst), 1u);
   });
 }

@@ -59,7 +59,8 @@ class Meta final : public SliceMeta {
     }
     co_return lengths;
   }
-  Async<void> compacted(Ino ino, ChunkIndex index, Slices seen, std::uint32_t first, std::uint32_t count, Slice with) override {
+  Async<void> compacted(Ino ino, ChunkIndex index, Slices seen, std::uint32_t first, std::uint32_t count,
+                        Slice with) override {
     std::lock_guard lock(mutex);
     auto& list = chunks[{ino, index}];
     if (seen.size() < first + count || list.size() < seen.size() || !std::equal(seen.begin(), seen.end(), list.begin()))
@@ -143,7 +144,8 @@ struct Rig {
     co_return Result<void>{};
   }
   Async<void> flush(Ino ino) { return data->flush(ino).get(); }
-  Async<std::vector<std::byte>> read(Ino ino, std::uint64_t at, std::uint32_t size, std::uint64_t length, ReadStream* stream = nullptr) {
+  Async<std::vector<std::byte>> read(Ino ino, std::uint64_t at, std::uint32_t size, std::uint64_t length,
+                                     ReadStream* stream = nullptr) {
     auto own = data->open_stream(ino);
     auto answer = data->read(stream ? *stream : *own, ino, at, size, length);
     if (answer.ready()) ++ready_reads;

@@ -7,10 +7,10 @@ using fake::pattern;
 using fake::Rig;
 constexpr Ino kFile{7};
 
-#define CO_EXPECT_BYTES(have, want)                      \
-  do {                                                   \
-    CO_ASSERT_OK(have);                                  \
-    EXPECT_TRUE(*have == want) << "bytes differ";        \
+#define CO_EXPECT_BYTES(have, want)               \
+  do {                                            \
+    CO_ASSERT_OK(have);                           \
+    EXPECT_TRUE(*have == want) << "bytes differ"; \
   } while (0)
 
 TEST(FileData, AFileReadsBackAndWritesAreAnsweredAtOnce) {
@@ -18,7 +18,8 @@ TEST(FileData, AFileReadsBackAndWritesAreAnsweredAtOnce) {
   fake::with(rig, [&]() -> asio::awaitable<void> {
     auto bytes = pattern(5'000'000, 1);
     for (std::size_t at = 0; at < bytes.size(); at += 131072)
-      CO_ASSERT_OK(co_await rig.write(kFile, at, std::span(bytes).subspan(at, std::min<std::size_t>(131072, bytes.size() - at))));
+      CO_ASSERT_OK(co_await rig.write(kFile, at,
+                                      std::span(bytes).subspan(at, std::min<std::size_t>(131072, bytes.size() - at))));
     EXPECT_EQ(rig.ready_writes, 39);
     EXPECT_EQ(rig.data->pending_length(kFile), bytes.size());
     EXPECT_TRUE(rig.data->dirty(kFile));
@@ -33,7 +34,8 @@ TEST(FileData, AFileReadsBackAndWritesAreAnsweredAtOnce) {
     CO_ASSERT_OK(again);
     EXPECT_TRUE(std::equal(again->begin(), again->end(), bytes.begin() + 1'000'001));
     EXPECT_GE(rig.ready_reads, 1);
-    EXPECT_EQ(rig.store->requests(object::Method::get), 4u) << "full blocks leave memory with their upload, the short one stays";
+    EXPECT_EQ(rig.store->requests(object::Method::get), 4u)
+        << "full blocks leave memory with their upload, the short one stays";
   });
 }
 
@@ -237,13 +239,16 @@ TEST(FileData, LengthGrowsInOrderWhateverUploadEndsFirst) {
 TEST(FileData, WritingMoreThanMemoryHoldsWaitsAndLosesNothing) {
   Rig rig(8, 1 << 20, 2);
   fake::with(rig, [&]() -> asio::awaitable<void> {
-    rig.store->gate([](object::Method, object::ObjectKey) -> asio::awaitable<void> { co_await sleep_for(std::chrono::milliseconds(1)); });
+    rig.store->gate([](object::Method, object::ObjectKey) -> asio::awaitable<void> {
+      co_await sleep_for(std::chrono::milliseconds(1));
+    });
     std::vector<Async<void>> writers;
     for (std::uint64_t f = 1; f <= 6; ++f) {
       auto one = [](Rig& r, Ino ino) -> Async<void> {
         auto bytes = pattern(6'000'000, ino.value);
         for (std::size_t at = 0; at < bytes.size(); at += 300'000)
-          CO_CHECK(co_await r.write(ino, at, std::span(bytes).subspan(at, std::min<std::size_t>(300'000, bytes.size() - at))));
+          CO_CHECK(co_await r.write(ino, at,
+                                    std::span(bytes).subspan(at, std::min<std::size_t>(300'000, bytes.size() - at))));
         co_return Result<void>{};
       };
       writers.push_back(one(rig, Ino{f}));
@@ -276,7 +281,9 @@ TEST(FileData, HundredsOfColdReadersStayWithinTheBudget) {
       CO_ASSERT_OK(co_await rig.write(Ino{f}, 0, pattern(1'500'000, f)));
       CO_ASSERT_OK(co_await rig.flush(Ino{f}));
     }
-    rig.store->gate([](object::Method, object::ObjectKey) -> asio::awaitable<void> { co_await sleep_for(std::chrono::milliseconds(2)); });
+    rig.store->gate([](object::Method, object::ObjectKey) -> asio::awaitable<void> {
+      co_await sleep_for(std::chrono::milliseconds(2));
+    });
     std::vector<Async<void>> readers;
     for (std::uint64_t f = 1; f <= kFiles; ++f) {
       auto one = [](Rig& r, Ino ino) -> Async<void> {

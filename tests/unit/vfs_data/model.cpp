@@ -22,8 +22,8 @@ Async<void> truncate(Rig& rig, Ino ino, std::uint64_t from, std::uint64_t to) {
   auto begin = std::min(from, to), end = std::max(from, to);
   while (begin < end) {
     auto stop = std::min(end, begin - begin % kChunkBytes + kChunkBytes);
-    rig.meta->punch(ino, ChunkIndex{static_cast<std::uint32_t>(begin / kChunkBytes)}, static_cast<std::uint32_t>(begin % kChunkBytes),
-                    static_cast<std::uint32_t>(stop - begin));
+    rig.meta->punch(ino, ChunkIndex{static_cast<std::uint32_t>(begin / kChunkBytes)},
+                    static_cast<std::uint32_t>(begin % kChunkBytes), static_cast<std::uint32_t>(stop - begin));
     begin = stop;
   }
   rig.data->invalidate(ino);
@@ -36,7 +36,9 @@ asio::awaitable<void> play(Rig& rig, unsigned seed) {
   std::map<Ino, Oracle> oracles;
   // Around a chunk border, so that records of two chunks and one slice meet.
   std::uint64_t base = below(2) ? kChunkBytes - 300'000 : 0;
-  auto place = [&]() -> std::uint64_t { return base + below(3) * 100'000 + (below(2) ? below(300'000) : below(70) * 4096); };
+  auto place = [&]() -> std::uint64_t {
+    return base + below(3) * 100'000 + (below(2) ? below(300'000) : below(70) * 4096);
+  };
   for (int step = 0; step < 150; ++step) {
     Ino ino{1 + below(3)};
     auto& oracle = oracles[ino];
@@ -67,10 +69,13 @@ asio::awaitable<void> play(Rig& rig, unsigned seed) {
         CO_ASSERT_TRUE(std::ranges::equal(*got, want));
         break;
       }
-      case 8: CO_ASSERT_OK(co_await rig.flush(ino)); break;
+      case 8:
+        CO_ASSERT_OK(co_await rig.flush(ino));
+        break;
       case 9: {
         if (below(3) == 0) {
-          rig.store->fail_next(object::Method::put, make_error_code(object::ObjectErrc::unavailable), 1 + static_cast<unsigned>(below(2)));
+          rig.store->fail_next(object::Method::put, make_error_code(object::ObjectErrc::unavailable),
+                               1 + static_cast<unsigned>(below(2)));
         } else if (below(2) == 0) {
           rig.store->fail_next(object::Method::get, make_error_code(object::ObjectErrc::throttled), 1);
         } else {

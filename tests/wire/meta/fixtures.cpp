@@ -1,4 +1,6 @@
 // Whole volumes that JuiceFS 1.4.1 made in SQLite: every row is read, and means what the fixture says.
+#include "support/fixtures.hpp"
+
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -11,7 +13,6 @@
 #include "meta/codec.hpp"
 #include "meta/format.hpp"
 #include "meta/sqlite/engine.hpp"
-#include "support/fixtures.hpp"
 #include "support/run.hpp"
 #include "tsv.hpp"
 
@@ -129,8 +130,9 @@ asio::awaitable<std::size_t> walk(MetaEngine& engine, Ino dir) {
       if (!listed.attr) continue;
       ++inodes;
       EXPECT_EQ(listed.attr->type, listed.entry.type);
-      Keys keys{EntryKey{dir, listed.name}, AttrKey{listed.entry.ino}, ParentsKey{listed.entry.ino}, SymlinkKey{listed.entry.ino},
-                XattrsKey{listed.entry.ino}, FileLocksKey{listed.entry.ino}, RangeLocksKey{listed.entry.ino}};
+      Keys keys{EntryKey{dir, listed.name},     AttrKey{listed.entry.ino},   ParentsKey{listed.entry.ino},
+                SymlinkKey{listed.entry.ino},   XattrsKey{listed.entry.ino}, FileLocksKey{listed.entry.ino},
+                RangeLocksKey{listed.entry.ino}};
       auto records = co_await engine.fetch(std::move(keys));
       EXPECT_TRUE(records);
       if (!records) continue;
@@ -138,7 +140,8 @@ asio::awaitable<std::size_t> walk(MetaEngine& engine, Ino dir) {
       EXPECT_EQ(std::get<Attr>((*records)[1]), *listed.attr);
       EXPECT_TRUE(std::get<Parents>((*records)[2]).contains(dir));
       EXPECT_EQ(std::holds_alternative<std::string>((*records)[3]), listed.attr->type == FileType::symlink);
-      if (listed.attr->type == FileType::symlink) EXPECT_EQ(std::get<std::string>((*records)[3]).size(), listed.attr->length);
+      if (listed.attr->type == FileType::symlink)
+        EXPECT_EQ(std::get<std::string>((*records)[3]).size(), listed.attr->length);
       if (listed.attr->is_dir()) below.push_back(listed.entry.ino);
     }
     cursor = page->next;
@@ -151,7 +154,8 @@ TEST_P(SqliteFixture, TheWholeTreeIsRead) {
   auto engine = open(OpenMode::read_only);
   ASSERT_TRUE(engine);
   auto manifest = test::read_tsv(folder_ / "MANIFEST.tsv");
-  auto in_tree = static_cast<std::size_t>(std::ranges::count_if(manifest, [](auto& row) { return row.at(0) != "/" && row.at(0) != "." && !row.at(0).empty(); }));
+  auto in_tree = static_cast<std::size_t>(std::ranges::count_if(
+      manifest, [](auto& row) { return row.at(0) != "/" && row.at(0) != "." && !row.at(0).empty(); }));
   test::run([&]() -> asio::awaitable<void> {
     EXPECT_EQ(co_await walk(*engine, kRootIno), in_tree);
     co_await walk(*engine, kTrashIno);
@@ -167,10 +171,12 @@ TEST_P(SqliteFixture, TheWholeTreeIsRead) {
   });
 }
 
-/// Where JuiceFS's own statistics are wrong: a killed client (staging; 7170, an unlinked open file), cloned directories.
+/// Where JuiceFS's own statistics are wrong: a killed client (staging; 7170, an unlinked open file), cloned
+/// directories.
 bool drifted(const std::string& volume, Ino dir) {
   constexpr std::uint64_t kOfRich[] = {181, 193, 196, 199, 200, 7170};
-  return volume == "sqlite-staging" || (volume == "sqlite-rich" && std::ranges::find(kOfRich, dir.value) != std::end(kOfRich));
+  return volume == "sqlite-staging" ||
+         (volume == "sqlite-rich" && std::ranges::find(kOfRich, dir.value) != std::end(kOfRich));
 }
 
 TEST_P(SqliteFixture, RecountedDirectoryStatisticsAgree) {
@@ -182,7 +188,8 @@ TEST_P(SqliteFixture, RecountedDirectoryStatisticsAgree) {
     for (auto& [ino_text, sums] : stats) {
       Ino ino{std::stoull(std::string(ino_text))};
       auto& three = sums.as_array();
-      DirStat says{three[0].to_number<std::int64_t>(), three[1].to_number<std::int64_t>(), three[2].to_number<std::int64_t>()};
+      DirStat says{three[0].to_number<std::int64_t>(), three[1].to_number<std::int64_t>(),
+                   three[2].to_number<std::int64_t>()};
       EXPECT_EQ(std::get<DirStat>(co_await get(*engine, DirStatKey{ino})), says) << ino.value;
       if (!std::holds_alternative<Attr>(co_await get(*engine, AttrKey{ino}))) continue;
       Commit recount;
@@ -190,7 +197,8 @@ TEST_P(SqliteFixture, RecountedDirectoryStatisticsAgree) {
       CO_ASSERT_OK(co_await engine->commit(std::move(recount)));
       auto counted = std::get<DirStat>(co_await get(*engine, DirStatKey{ino}));
       if (!drifted(GetParam(), ino))
-        EXPECT_EQ(counted, says) << ino.value << ": " << counted.length << " " << counted.space << " " << counted.inodes;
+        EXPECT_EQ(counted, says) << ino.value << ": " << counted.length << " " << counted.space << " "
+                                 << counted.inodes;
     }
     co_await engine->close();
   });

@@ -35,7 +35,8 @@ std::multimap<std::string, Golden> golden_records() {
   for (auto& row : test::read_tsv(*shared / "fixtures/redis-rich/records.tsv")) {
     auto key = test::unpercent(row.at(1));
     auto blank = key.find(' ');
-    Golden golden{key.substr(0, blank), blank == std::string::npos ? "" : key.substr(blank + 1), test::unhex(row.at(2)), {}};
+    Golden golden{
+        key.substr(0, blank), blank == std::string::npos ? "" : key.substr(blank + 1), test::unhex(row.at(2)), {}};
     if (auto says = json::parse(row.at(3)); says.is_object()) golden.says = says.as_object();
     all.emplace(row.at(0), std::move(golden));
   }
@@ -86,7 +87,8 @@ TEST(GoldenRecords, Attributes) {
 
 TEST(GoldenRecords, AttributeTails) {
   Attr attr;
-  attr.flags = 1, attr.mode = 0644, attr.uid = 1000, attr.gid = 1001, attr.atime = {1, 4}, attr.mtime = {2, 5}, attr.ctime = {3, 6};
+  attr.flags = 1, attr.mode = 0644, attr.uid = 1000, attr.gid = 1001, attr.atime = {1, 4}, attr.mtime = {2, 5},
+  attr.ctime = {3, 6};
   attr.nlink = 1, attr.length = 0x1122, attr.parent = Ino{7};
   auto base = test::unhex(
       "0111a4000003e8000003e900000000000000010000000400000000000000020000000500000000000000030000000600000001"
@@ -126,7 +128,8 @@ TEST(GoldenRecords, Slices) {
     EXPECT_EQ(text_of(codec::encode(says)), g.bytes);
     EXPECT_FALSE(codec::decode_slices(g.bytes.substr(1)));
   });
-  EXPECT_FALSE(codec::decode_slices(codec::encode(Slices{{0xFFFFFFFF, SliceId{1}, 1, 0, 0xFFFFFFFF}}))) << "beyond the chunk";
+  EXPECT_FALSE(codec::decode_slices(codec::encode(Slices{{0xFFFFFFFF, SliceId{1}, 1, 0, 0xFFFFFFFF}})))
+      << "beyond the chunk";
 }
 
 TEST(GoldenRecords, AclRules) {
@@ -163,7 +166,8 @@ TEST(GoldenRecords, FileLocks) {
     EXPECT_EQ(std::string(1, codec::encode_lock_type(*exclusive)), g.bytes);
     EXPECT_EQ(g.says.at("type").as_string(), g.bytes);
   });
-  for (auto* bad : {"", "6", "6_", "_1", "6_XYZ", "x_1", "6_11111111111111111"}) EXPECT_FALSE(codec::decode_lock_field(bad)) << bad;
+  for (auto* bad : {"", "6", "6_", "_1", "6_XYZ", "x_1", "6_11111111111111111"})
+    EXPECT_FALSE(codec::decode_lock_field(bad)) << bad;
 }
 
 TEST(GoldenRecords, RangeLocks) {
