@@ -80,6 +80,9 @@ Try<void> MountedVolume::open_metadata(SessionId reuse, std::function<void(std::
   if (!format) return as_failure(format.error());
   format_ = std::move(*format);
   TRY_CHECK(check_data_features(*format_));
+  if (format_->change_log && !plan_.client.read_only)
+    log::warn("mount.change_log", {{"effect", "this version writes no change log: changes made here are missing in it"},
+                                   {"remedy", "--read-only, or kiseki config --changelog=false"}});
   client_ = std::make_unique<meta::Client>(engine_, *format_, clock_, plan_.client);
 
   auto info = meta::SessionInfo::of_this_process(kSessionVersion, plan_.mount_point, clock_->now());

@@ -64,7 +64,8 @@ Async<void> need_parent_for_making(Txn& txn, Who who, Ino parent) {
 }
 
 Async<void> need_parent_for_removing(Txn& txn, Who who, Ino parent) {
-  if (parent == kTrashIno || (is_trash(parent) && who.uid != 0)) co_return posix(EPERM);
+  if (is_trash(parent) && who.uid != 0) co_return posix(EACCES);
+  if (parent == kTrashIno) co_return posix(EPERM);
   CO_CHECK(check_directory(txn, parent));
   CO_CHECK(co_await need_access(txn, who, parent, kWrite | kExecute));
   if (txn.attr(parent)->flags & (kImmutable | kAppendOnly)) co_return posix(EPERM);
