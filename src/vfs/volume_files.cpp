@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "chunk/chunk_view.hpp"
+#include "core/guard.hpp"
 #include "vfs/internal_files.hpp"
 #include "vfs/volume.hpp"
 
@@ -42,6 +43,7 @@ Answer<OpenReply> Volume::open(Caller caller, Ino kernel, std::uint32_t flags, b
 }
 
 Async<OpenReply> Volume::open_slow(meta::Who who, Ino ino, std::uint32_t flags, bool kill_suidgid) {
+  auto counted = Guard([this, ino] { drop_open(ino); });  // however this ends without a handle, cancelled too
   auto attr = co_await meta::getattr(client_, ino);
   if (attr)
     if (auto refused = refuse_open(*attr, flags)) attr = refused;
@@ -55,10 +57,8 @@ Async<OpenReply> Volume::open_slow(meta::Who who, Ino ino, std::uint32_t flags, 
       attr = flushed.error();
     }
   }
-  if (!attr) {
-    drop_open(ino);
-    co_return attr.error();
-  }
+  if (!attr) co_return attr.error();
+  counted.dismiss();
   co_return add_handle(ino, flags, *attr);
 }
 
