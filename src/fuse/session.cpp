@@ -46,8 +46,8 @@ Async<void> Session::serve(UniqueFd device, std::optional<Settings> taken_over, 
   auto ticket = over_.ticket();
   CO_CHECK(make_workers(device_.get()));
   if (taken_over) {
+    greeted(*taken_over);  // before any worker starts: no request is answered by a file system that has no notifier yet
     runtime_.post(0, [worker = shared_->workers[0].get(), settings = *taken_over] { worker->start(settings); });
-    greeted(*taken_over);
   } else {
     runtime_.post(0, [worker = shared_->workers[0].get()] { worker->start({}); });
   }
