@@ -1,0 +1,101 @@
+#include "net/redis/client.hpp"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <boost/asio/recycling_allocator.hpp>
+#include <utility>
+
+#include "core/async.hpp"
+#include "net/redis/lane.hpp"
+
+namespace kiseki::net::redis {
+
+void throw_exception_from_error(const Failure& failure, const boost::source_location&) {
+  throw std::system_error(failure.code, failure.message);
+}
+
+struct Client::State {
+  State(Address address, std::shared_ptr<const TlsContext> tls, ClientOptions options, Runtime& r)
+      : runtime(r), around(std::move(address), std::move(tls), r.pool("resolve", 1), options), tasks(r.executor(0)) {
+    for (unsigned i = 0; i < runtime.loops(); ++i) {
+      lanes.push_back(std::make_shared<Lane>(around, i, runtime.executor(i)));
+    }
+  }
+
+  /// The lane of the loop that runs us; the first one for everybody else.
+  Lane& lane() {
+    auto index = Runtime::current_loop();
+    auto ours = index >= 0 && static_cast<unsigned>(index) < lanes.size() &&
+                runtime.loop(static_cast<unsigned>(index)).get_executor().running_in_this_thread();
+    return *lanes[ours ? static_cast<std::size_t>(index) : 0];
+  }
+
+  Runtime& runtime;
+  Surroundings around;
+  std::vector<std::shared_ptr<Lane>> lanes;
+  TaskGroup tasks;
+};
+
+Client::Client(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Client::~Client() = default;
+
+Explained<std::shared_ptr<Client>> Client::open(Address address, ClientOptions options, Runtime& runtime) {
+  std::shared_ptr<const TlsContext> tls;
+  if (address.tls.on) {
+    auto loaded = TlsContext::load(address.tls);
+    if (!loaded) return loaded.error();
+    tls = std::move(*loaded);
+  }
+  auto state = std::make_unique<State>(std::move(address), std::move(tls), options, runtime);
+  auto& around = state->around;
+  if (options.tracking && around.topology.address().client_cache.value_or(true)) {
+    auto retrack = [&lanes = state->lanes](Tracker::Redirect redirect) {
+      for (auto& lane : lanes) lane->retrack(redirect);
+    };
+    around.tracker =
+        std::make_shared<Tracker>(around.topology, runtime.executor(0), runtime.loops(), std::move(retrack));
+    state->tasks.spawn(around.tracker->run());
+  }
+  for (auto& lane : state->lanes) lane->start();
+  return std::shared_ptr<Client>(new Client(std::move(state)));
+}
+
+Async<Replies> Client::run(Commands commands, Resend resend) {
+  if (commands.empty()) co_return Replies();
+  auto request = std::allocate_shared<Request>(asio::recycling_allocator<Request>(), std::move(commands), resend,
+                                               std::chrono::steady_clock::now() + state_->around.options.deadline);
+  auto already = co_await asio::this_coro::cancellation_state;
+  if (already.cancelled() != asio::cancellation_type::none) co_return posix(ECANCELED);
+  auto& lane = state_->lane();
+  auto woken = co_await detail::park(request->waiter, [&lane, request] { lane.send(request); });
+  if (!woken) co_return posix(ECANCELED);
+  if (request->error) co_return request->error;
+  co_return std::move(request->replies);
+}
+
+Async<Reply> Client::run_one(Command command, Resend resend) {
+  Commands commands(1, std::move(command));
+  CO_TRY(auto replies, co_await run(std::move(commands), resend));
+  co_return std::move(replies.front());
+}
+
+Async<Reply> Client::eval(const Script& script, const Strings& keys, const Strings& args, Resend resend) {
+  return run_one(Command::eval(script, keys, args), resend);
+}
+
+const std::string& Client::key_prefix() const noexcept { return state_->around.topology.key_prefix(); }
+
+void Client::listen(InvalidationListener* listener) noexcept {
+  if (state_->around.tracker) state_->around.tracker->listen(listener);
+}
+
+bool Client::tracking() const noexcept { return state_->around.tracker && state_->around.tracker->tracking(); }
+
+const Address& Client::address() const noexcept { return state_->around.topology.address(); }
+
+asio::awaitable<void> Client::close() {
+  co_await state_->tasks.close();
+  for (auto& lane : state_->lanes) co_await lane->close();
+}
+
+}  // namespace kiseki::net::redis

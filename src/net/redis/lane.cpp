@@ -1,0 +1,344 @@
+#include "net/redis/lane.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
+
+#include "core/log.hpp"
+
+namespace kiseki::net::redis {
+namespace {
+
+constexpr std::size_t kMostQueued = std::size_t{1} << 16;            // requests; each is a coroutine that waits
+constexpr std::size_t kMostInFlight = std::size_t{1} << 14;          // commands the server has not answered
+constexpr std::size_t kWriteBytes = std::size_t{256} << 10;          // gathered for one write
+constexpr auto kTick = std::chrono::milliseconds(50);                // grain of every deadline here
+constexpr int kIdleTicks = 20;                                       // then the clock sleeps
+constexpr auto kLongestReconnect = std::chrono::milliseconds(1000);  // a server that is back is noticed soon
+constexpr auto kTrackingDeadline = std::chrono::seconds(10);
+constexpr auto kLongestRefusal = std::chrono::milliseconds(500);
+
+SteadyTime now() { return std::chrono::steady_clock::now(); }
+
+bool is_here(const asio::any_io_executor& executor) {
+  auto* loop = executor.target<asio::io_context::executor_type>();
+  return loop && loop->running_in_this_thread();
+}
+
+}  // namespace
+
+struct Lane::Connection {
+  explicit Connection(Topology::Connected c) : link(std::move(c.link)), at(std::move(c.at)), since(now()) {}
+  std::unique_ptr<Link> link;
+  Endpoint at;
+  SteadyTime since;
+  std::uint64_t tracked = 0;                          ///< in which generation
+  std::uint64_t queued_bytes = 0, written_bytes = 0;  ///< of the stream so far
+  std::string out;
+  bool broken = false;
+};
+
+Lane::Lane(Surroundings& around, unsigned index, asio::any_io_executor home)
+    : around_(around),
+      index_(index),
+      home_(home),
+      pause_(home),
+      backoff_(around.topology.address().min_backoff,
+               std::min(around.topology.address().max_backoff, kLongestReconnect)),
+      tasks_(home) {}
+
+void Lane::start() {
+  tasks_.spawn(run());
+  tasks_.spawn(watch_clock());
+}
+
+void Lane::send(RequestPtr request) {
+  if (is_here(home_)) return enqueue(std::move(request));
+  asio::post(home_, [self = shared_from_this(), request = std::move(request)]() mutable {
+    self->enqueue(std::move(request));
+  });
+}
+
+void Lane::enqueue(RequestPtr request) {
+  if (closed_) return request->end(Errc::closed);
+  if (queue_.size() >= kMostQueued) return request->end(Errc::overloaded);
+  queue_.push_back(std::move(request));
+  connection_ ? writer_.wake() : first_request_.wake();
+  clock_.wake();
+}
+
+asio::awaitable<void> Lane::run() {
+  if (queue_.empty()) co_await first_request_.sleep();
+  while (true) {
+    auto connection = co_await connect();
+    if (!connection) {
+      co_await wait_before_next_try();
+      continue;
+    }
+    backoff_.reset();
+    connection_ = connection;
+    tasks_.spawn(write_requests(connection));
+    if (around_.tracker) retrack(around_.tracker->current());  // should it have begun anew meanwhile
+    co_await read_replies(connection);
+    lose(*connection);
+  }
+}
+
+asio::awaitable<Lane::ConnectionPtr> Lane::connect() {
+  std::string why;
+  Replies none;
+  auto connected = co_await around_.topology.connect({}, none, why);
+  if (!connected) {
+    around_.away.trouble(why);
+    co_return nullptr;
+  }
+  auto connection = std::make_shared<Connection>(std::move(*connected));
+  co_await be_tracked(*connection);
+  around_.away.good();
+  co_return connection;
+}
+
+asio::awaitable<void> Lane::wait_before_next_try() {
+  boost::system::error_code ignored;
+  pause_.expires_after(backoff_.next());
+  co_await pause_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
+asio::awaitable<void> Lane::read_replies(ConnectionPtr connection) {
+  while (true) {
+    auto more = co_await connection->link->read_more();
+    if (!more || !take_replies(*connection)) {
+      auto why = more ? "bytes that are no RESP" : more.error().message();
+      if (more || more.error() != posix(ECANCELED)) around_.away.trouble(why);  // else we are closing
+      co_return;
+    }
+  }
+}
+
+bool Lane::take_replies(Connection& connection) {
+  auto& reader = connection.link->reader();
+  auto was_full = commands_in_flight_ >= kMostInFlight;
+  while (true) {
+    Reply reply;
+    auto got = reader.next(reply);
+    if (got == ReplyReader::Got::broken) return false;
+    if (got == ReplyReader::Got::more) break;
+    if (flights_.empty()) return false;
+    auto& request = *flights_.front().request;
+    request.take(std::move(reply));
+    if (!request.whole()) continue;
+    commands_in_flight_ -= request.sent_commands();
+    auto whole = std::move(flights_.front().request);
+    flights_.pop_front();
+    answered(std::move(whole));
+  }
+  if (was_full && commands_in_flight_ < kMostInFlight) writer_.wake();
+  return !connection.broken;
+}
+
+void Lane::answered(RequestPtr request) {
+  if (request->ended) return;
+  const Reply* refusal = nullptr;
+  switch (judge(*request, refusal)) {
+    case Verdict::done:
+      if (request->attempts > 0) around_.refusing.good();
+      return request->end();
+    case Verdict::bodies:
+      queue_.push_back(std::move(request));
+      return writer_.wake();
+    case Verdict::later:
+      return refused(std::move(request), *refusal);
+  }
+}
+
+void Lane::refused(RequestPtr request, const Reply& why) {
+  around_.refusing.trouble(why.text);
+  const auto& address = around_.topology.address();
+  auto wait = Backoff::nth(address.min_backoff, std::min(address.max_backoff, kLongestRefusal), request->attempts++);
+  request->not_before = now() + wait;
+  later_.push_back(std::move(request));
+}
+
+asio::awaitable<void> Lane::write_requests(ConnectionPtr connection) {
+  while (!connection->broken) {
+    fill(*connection);
+    if (connection->out.empty()) {
+      co_await writer_.sleep();
+      continue;
+    }
+    std::size_t sent = 0;
+    while (sent < connection->out.size() && !connection->broken) {
+      auto rest = std::span<const char>(connection->out).subspan(sent);
+      auto more = co_await connection->link->stream().write_some(rest);
+      if (!more) {
+        connection->link->stream().close();  // the reader notices, and tidies up
+        co_return;
+      }
+      sent += *more;
+      connection->written_bytes += *more;
+    }
+    connection->out.clear();
+  }
+}
+
+/// Moves from the queue into the stream what fits into one write.
+void Lane::fill(Connection& connection) {
+  if (queue_.empty()) return;
+  auto time = now();
+  auto& out = connection.out;
+  while (!queue_.empty() && out.size() < kWriteBytes && commands_in_flight_ < kMostInFlight) {
+    auto request = std::move(queue_.front());
+    queue_.pop_front();
+    if (request->ended) continue;
+    auto before = out.size();
+    auto first_command = request->append_to(out);
+    commands_in_flight_ += request->sent_commands();
+    flights_.push_back({std::move(request), connection.queued_bytes + first_command, time});
+    connection.queued_bytes += out.size() - before;
+  }
+}
+
+/// What was not sent, and what may be sent twice, goes back into the queue; the rest has lost its reply.
+void Lane::lose(Connection& connection) {
+  connection.broken = true;
+  connection.link->stream().close();
+  connection_.reset();
+  writer_.wake();
+  auto lost = std::move(flights_);
+  flights_.clear();
+  commands_in_flight_ = 0;
+  for (auto flight = lost.rbegin(); flight != lost.rend(); ++flight) {
+    auto& request = flight->request;
+    if (request->ended) continue;
+    auto sent = flight->first_command_ends <= connection.written_bytes;
+    if (sent && request->resend == Resend::never) {
+      request->end(Errc::reply_lost);
+      continue;
+    }
+    request->answered = 0;
+    queue_.push_front(std::move(request));
+  }
+  if (around_.tracker) around_.tracker->lane_lost(index_);
+}
+
+asio::awaitable<void> Lane::watch_clock() {
+  asio::steady_timer timer(home_);
+  int idle_ticks = 0;
+  while (true) {
+    if (idle_ticks >= kIdleTicks) {
+      co_await clock_.sleep();
+      idle_ticks = 0;
+    }
+    timer.expires_after(kTick);
+    co_await timer.async_wait(asio::use_awaitable);
+    idle_ticks = idle() ? idle_ticks + 1 : 0;
+    auto time = now();
+    end_expired(time);
+    requeue_due(time);
+    auto silent =
+        connection_ && !flights_.empty() && time - flights_.front().sent_at > around_.topology.address().read_timeout;
+    if (silent) connection_->link->stream().close();
+  }
+}
+
+void Lane::end_expired(SteadyTime time) {
+  for (auto& flight : flights_) {
+    if (flight.request->deadline <= time) flight.request->end(Errc::timed_out);
+  }
+  auto drop = [time](auto& list, Errc why) {
+    std::erase_if(list, [&](const RequestPtr& request) {
+      if (request->deadline > time) return request->ended;
+      request->end(why);
+      return true;
+    });
+  };
+  drop(queue_, Errc::unavailable);
+  drop(later_, Errc::refused);
+}
+
+void Lane::requeue_due(SteadyTime time) {
+  std::erase_if(later_, [&](RequestPtr& request) {
+    if (request->not_before > time) return false;
+    queue_.push_back(std::move(request));
+    return true;
+  });
+  if (!queue_.empty() && connection_) writer_.wake();
+}
+
+asio::awaitable<void> Lane::be_tracked(Connection& connection) {
+  if (!around_.tracker) co_return;
+  auto redirect = around_.tracker->current();
+  if (redirect.generation == 0 || redirect.at != connection.at) {
+    around_.tracker->lane_tracked(index_, 0);
+    co_return;
+  }
+  auto ask = connection.link->ask_one(redirect.command());
+  auto reply = co_await with_timeout(around_.topology.address().connect_timeout, std::move(ask));
+  tracking_answered(connection, reply ? *reply : Reply{.kind = Reply::Kind::error, .text = "LOST"},
+                    redirect.generation);
+}
+
+void Lane::retrack(Tracker::Redirect redirect) {
+  asio::post(home_, [self = shared_from_this(), redirect = std::move(redirect)] {
+    if (self->connection_ && self->connection_->tracked != redirect.generation) {
+      self->tasks_.spawn(self->track_anew(redirect));
+    }
+  });
+}
+
+asio::awaitable<void> Lane::track_anew(Tracker::Redirect redirect) {
+  auto connection = connection_;
+  if (!connection || redirect.generation == 0 || redirect.at != connection->at) co_return;
+  Commands commands(1, redirect.command());
+  auto request = std::make_shared<Request>(std::move(commands), Resend::never, now() + kTrackingDeadline);
+  co_await detail::park(request->waiter, [this, request] { enqueue(request); });
+  auto lost = request->error || connection != connection_;
+  if (!lost) tracking_answered(*connection, request->replies.front(), redirect.generation);
+}
+
+void Lane::tracking_answered(Connection& connection, const Reply& reply, std::uint64_t generation) {
+  auto& tracker = *around_.tracker;
+  if (!reply.is_error()) {
+    connection.tracked = generation;
+    return tracker.lane_tracked(index_, generation);
+  }
+  auto passing = reply.error_prefix() == "LOST" || meaning_of(reply) == Errc::refused ||
+                 reply.text.find("does not exist") != std::string::npos;  // the other connection has gone meanwhile
+  if (!passing) return tracker.refused(reply.text);
+  tracker.lane_lost(index_);
+  tracker.lane_tracked(index_, 0);
+}
+
+void Lane::reconnect() {
+  asio::post(home_, [self = shared_from_this()] {
+    if (self->connection_) self->connection_->link->stream().close();
+    self->pause_.cancel();
+  });
+}
+
+asio::awaitable<void> Lane::close() {
+  auto self = shared_from_this();
+  co_await tasks_.close();
+  auto end = [](Lane& lane) -> Async<void> {
+    lane.end_all();
+    co_return Result<void>{};
+  };
+  auto ended = co_await on(home_, end(*this));
+  if (!ended) log::warn("redis.close", {{"error", ended.error()}});
+}
+
+void Lane::end_all() {
+  closed_ = true;
+  for (auto& flight : flights_) flight.request->end(Errc::reply_lost);
+  for (auto& request : queue_) request->end(Errc::closed);
+  for (auto& request : later_) request->end(Errc::closed);
+  flights_.clear();
+  queue_.clear();
+  later_.clear();
+  if (connection_) connection_->link->stream().close();
+  connection_.reset();
+}
+
+}  // namespace kiseki::net::redis

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "core/result.hpp"
+#include "core/runtime.hpp"
+#include "net/redis/address.hpp"
+#include "net/redis/failure.hpp"
+
+namespace kiseki::net::redis {
+
+/// Certificates and keys, read once; shared by all connections.
+class TlsContext {
+ public:
+  static Explained<std::shared_ptr<const TlsContext>> load(const Tls& tls);
+  ~TlsContext();
+
+  struct State;
+  explicit TlsContext(std::unique_ptr<State> state);
+  State& state() const { return *state_; }
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+/// A byte stream to a server: TCP, a Unix socket, or TLS over TCP. Lives on one loop; one read and one write at a time.
+class Stream {
+ public:
+  virtual ~Stream() = default;
+  virtual Async<std::size_t> read_some(std::span<char> into) = 0;         ///< at least one byte; EPIPE at the end
+  virtual Async<std::size_t> write_some(std::span<const char> from) = 0;  ///< at least one byte
+  /// Ends it: what waits in read_some or write_some comes back with an error. Idempotent.
+  virtual void close() noexcept = 0;
+
+  /// Connects on the executor of the caller. `tls`: none for plain text. Not bounded by itself. The pool resolves
+  /// names.
+  static Async<std::unique_ptr<Stream>> connect(Endpoint to, std::shared_ptr<const TlsContext> tls,
+                                                BlockingPool& resolver);
+};
+
+}  // namespace kiseki::net::redis

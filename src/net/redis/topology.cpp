@@ -1,0 +1,94 @@
+#include "net/redis/topology.hpp"
+
+#include <spdlog/fmt/fmt.h>
+
+#include "core/async.hpp"
+#include "net/redis/errc.hpp"
+
+namespace kiseki::net::redis {
+
+Topology::Topology(Address address, std::shared_ptr<const TlsContext> tls, BlockingPool& resolver)
+    : address_(std::move(address)), tls_(std::move(tls)), resolver_(resolver) {
+  if (address_.kind == Address::Kind::cluster) become_cluster();
+}
+
+void Topology::become_cluster() {
+  address_.kind = Address::Kind::cluster;
+  key_prefix_ = fmt::format("{{{}}}", address_.db);
+}
+
+Commands Topology::greeting() const {
+  Commands out;
+  if (!address_.password.empty()) {
+    auto& auth = out.emplace_back("AUTH");
+    if (!address_.user.empty()) auth.add(address_.user);
+    auth.add(address_.password);
+  }
+  if (address_.kind != Address::Kind::cluster && address_.db != 0) out.emplace_back("SELECT", address_.db);
+  if (!address_.client_name.empty()) out.emplace_back("CLIENT", "SETNAME", address_.client_name);
+  return out;
+}
+
+Async<Topology::Connected> Topology::connect(Commands extra, Replies& extra_replies, std::string& why) const {
+  auto attempt = find_and_connect(std::move(extra), extra_replies, why);
+  auto connected = co_await with_timeout(address_.connect_timeout, std::move(attempt));
+  if (!connected && why.empty()) why = connected.error().message();
+  co_return connected;
+}
+
+Async<Topology::Connected> Topology::find_and_connect(Commands extra, Replies& extra_replies, std::string& why) const {
+  Connected out;
+  CO_TRY(out.at, co_await locate(why));
+  auto link = co_await connect_to(out.at, std::move(extra), extra_replies, why);
+  if (!link) {
+    std::lock_guard lock(mutex_);
+    moved_.reset();
+    co_return link.error();
+  }
+  out.link = std::move(*link);
+  co_return std::move(out);
+}
+
+Async<std::unique_ptr<Link>> Topology::connect_to(Endpoint to, Commands extra, Replies& extra_replies,
+                                                  std::string& why) const {
+  auto stream = co_await Stream::connect(to, tls_, resolver_);
+  if (!stream) {
+    why = fmt::format("cannot connect to {}: {}", to.shown(), stream.error().message());
+    co_return stream.error();
+  }
+  auto link = std::make_unique<Link>(std::move(*stream));
+  auto commands = greeting();
+  auto greeted = commands.size();
+  for (auto& command : extra) commands.push_back(std::move(command));
+  if (commands.empty()) co_return std::move(link);
+  auto replies = co_await link->ask(std::move(commands));
+  if (!replies) {
+    why = fmt::format("{} does not answer: {}", to.shown(), replies.error().message());
+    co_return replies.error();
+  }
+  for (std::size_t i = 0; i < greeted; ++i) {
+    const auto& reply = (*replies)[i];
+    if (!reply.is_error()) continue;
+    why = fmt::format("{} refuses us: {}", to.shown(), reply.text);
+    auto meaning = meaning_of(reply);
+    co_return meaning ? meaning : std::error_code(Errc::denied);
+  }
+  extra_replies.assign(std::make_move_iterator(replies->begin() + static_cast<std::ptrdiff_t>(greeted)),
+                       std::make_move_iterator(replies->end()));
+  co_return std::move(link);
+}
+
+void Topology::moved_to(Endpoint to) const {
+  std::lock_guard lock(mutex_);
+  moved_ = std::move(to);
+}
+
+Async<Endpoint> Topology::locate(std::string&) const {
+  {
+    std::lock_guard lock(mutex_);
+    if (moved_) co_return *moved_;
+  }
+  co_return address_.hosts.front();
+}
+
+}  // namespace kiseki::net::redis

@@ -1,0 +1,156 @@
+#include "net/redis/tracker.hpp"
+
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "core/async.hpp"
+#include "core/guard.hpp"
+#include "core/log.hpp"
+
+namespace kiseki::net::redis {
+namespace {
+
+constexpr std::string_view kChannel = "__redis__:invalidate";
+constexpr auto kBeat = std::chrono::seconds(1);
+constexpr auto kSilence = std::chrono::seconds(4);  // with a beat every second: the connection is dead
+constexpr auto kFirstPause = std::chrono::milliseconds(50), kLongestPause = std::chrono::milliseconds(2000);
+
+}  // namespace
+
+Tracker::Tracker(const Topology& topology, asio::any_io_executor home, unsigned lanes, Retrack retrack)
+    : topology_(topology), home_(std::move(home)), retrack_(std::move(retrack)), lanes_(lanes) {}
+
+void Tracker::listen(InvalidationListener* listener) noexcept {
+  std::lock_guard lock(mutex_);
+  listener_ = listener;
+}
+
+Tracker::Redirect Tracker::current() const {
+  std::lock_guard lock(mutex_);
+  return redirect_;
+}
+
+void Tracker::lane_tracked(unsigned lane, std::uint64_t generation) {
+  std::lock_guard lock(mutex_);
+  lanes_[lane] = {true, generation};
+  settle_locked();
+}
+
+void Tracker::lane_lost(unsigned lane) {
+  {
+    std::lock_guard lock(mutex_);
+    lanes_[lane] = {};
+    if (redirect_.generation == 0) return;
+  }
+  forget();
+  asio::post(home_, [weak = weak_from_this()] {
+    auto self = weak.lock();
+    if (self && self->link_) self->link_->stream().close();  // `run` begins anew
+  });
+}
+
+void Tracker::refused(const std::string& why) {
+  if (given_up_.exchange(true)) return;
+  log::warn("redis.no_tracking", {{"server", topology_.address().shown()}, {"reason", why}});
+  forget();
+}
+
+void Tracker::set_locked(bool on) {
+  tracking_.store(false, std::memory_order_release);
+  if (listener_) listener_->everything();
+  tracking_.store(on, std::memory_order_release);
+}
+
+void Tracker::settle_locked() {
+  auto all = redirect_.generation != 0 && !given_up_;
+  for (const auto& lane : lanes_) all = all && (!lane.connected || lane.generation == redirect_.generation);
+  if (all != tracking()) set_locked(all);
+}
+
+void Tracker::forget() {
+  std::lock_guard lock(mutex_);
+  redirect_ = {};
+  set_locked(false);
+}
+
+void Tracker::begin(std::int64_t client, Endpoint at) {
+  Redirect now;
+  {
+    std::lock_guard lock(mutex_);
+    redirect_ = {.generation = ++last_generation_, .client = client, .at = std::move(at)};
+    now = redirect_;
+    settle_locked();
+  }
+  retrack_(now);
+}
+
+asio::awaitable<void> Tracker::run() {
+  auto pause = kFirstPause;
+  while (!given_up_) {
+    std::string why;
+    auto before = last_generation_;
+    auto ended = co_await one_generation(why);
+    forget();
+    link_.reset();
+    pause = last_generation_ != before ? kFirstPause : std::min(2 * pause, kLongestPause);
+    if (!ended) log::debug("redis.tracking_lost", {{"reason", why.empty() ? ended.error().message() : why}});
+    co_await sleep_for(pause);
+  }
+}
+
+Async<void> Tracker::one_generation(std::string& why) {
+  Commands ask;
+  ask.emplace_back("CLIENT", "ID");
+  ask.emplace_back("SUBSCRIBE", kChannel);
+  Replies replies;
+  CO_TRY(auto connected, co_await topology_.connect(std::move(ask), replies, why));
+  for (const auto& reply : replies) {
+    if (!reply.is_error()) continue;
+    if (meaning_of(reply) != Errc::refused) refused(reply.text);
+    co_return posix(EPROTO);
+  }
+  if (!replies.front().is_integer()) co_return posix(EPROTO);
+  link_ = std::move(connected.link);
+  auto link = link_;
+  heard_ = std::chrono::steady_clock::now();
+  begin(replies.front().integer, connected.at);
+  std::vector<Async<void>> both;
+  both.push_back(hear(*link));
+  both.push_back(beat(*link));
+  co_return co_await fan_out(std::move(both), 2);
+}
+
+Async<void> Tracker::hear(Link& link) {
+  while (true) {
+    CO_TRY(auto message, co_await link.receive());
+    heard_ = std::chrono::steady_clock::now();
+    CO_CHECK(take(message));
+  }
+}
+
+Async<void> Tracker::beat(Link& link) {
+  while (std::chrono::steady_clock::now() - heard_ < kSilence) {
+    std::string ping;
+    Command("PING").append_to(ping);
+    CO_CHECK(co_await link.send(std::move(ping)));
+    co_await sleep_for(kBeat);
+  }
+  co_return posix(ETIMEDOUT);
+}
+
+/// [message, channel, [key...]] or, when the server forgot everything, [message, channel, nil]; also [pong, ""].
+Result<void> Tracker::take(const Reply& message) {
+  if (!message.is_array() || message.elements.empty()) return posix(EPROTO);
+  const auto& parts = message.elements;
+  if (parts[0].text != "message" || parts.size() != 3) return {};
+  std::lock_guard lock(mutex_);
+  if (!listener_) return {};
+  if (!parts[2].is_array()) {
+    listener_->everything();
+    return {};
+  }
+  for (const auto& key : parts[2].elements) listener_->changed(key.text);
+  return {};
+}
+
+}  // namespace kiseki::net::redis
