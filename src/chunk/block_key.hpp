@@ -12,6 +12,7 @@ namespace kiseki::chunk {
 struct BlockLayout {
   std::uint32_t block_bytes = 4u << 20;  ///< 64 KiB .. 16 MiB, a power of two
   bool hash_prefix = false;
+  bool whole_only = false;  ///< stored compressed or encrypted: any part of a block costs all of it
 
   std::uint32_t blocks_of(std::uint32_t slice_bytes) const {
     return static_cast<std::uint32_t>((std::uint64_t{slice_bytes} + block_bytes - 1) / block_bytes);

@@ -30,9 +30,29 @@ Try<void> apply_storage(const Settings& settings, meta::Format& format, bool fre
   if (settings.given("storage-class"))
     format.tiers["0"].storage_class = format.storage_class = settings.text("storage-class");
   if (settings.given("tag")) format.tiers["0"].tag = settings.text("tag");
-  if (settings.given("encrypt-rsa-key")) {
-    return Failure{Exit::failed, "--encrypt-rsa-key: this version of Kiseki cannot encrypt; leave it out"};
+  return boost::system::in_place_value;
+}
+
+/// The PEM text as it is in the file: JuiceFS keeps it so, still under its passphrase.
+Try<std::string> read_key(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf()))
+    return Failure{Exit::failed, fmt::format("--encrypt-rsa-key: {} cannot be read, or is empty", path)};
+  return text.str();
+}
+
+/// Encryption is decided once: objects that are there stay as they are.
+Try<void> apply_encryption(const Settings& settings, meta::Format& format, bool fresh) {
+  if (!fresh) {
+    for (auto flag : {"encrypt-rsa-key", "encrypt-algo"})
+      if (settings.given(flag)) log::warn("format.unchangeable", {{"flag", flag}, {"effect", "ignored"}});
+    return boost::system::in_place_value;
   }
+  format.encrypt_algo = settings.text("encrypt-algo");
+  auto path = settings.text("encrypt-rsa-key");
+  if (path.empty()) return boost::system::in_place_value;
+  TRY(format.encrypt_key, read_key(path));
   return boost::system::in_place_value;
 }
 
@@ -47,11 +67,6 @@ Try<void> apply_data(const Settings& settings, meta::Format& format, bool fresh)
     format.block_kib = static_cast<std::uint32_t>(bytes >> 10);
   }
   if (wants("compress")) format.compression = settings.text("compress");
-  if (format.compression != "none" && fresh) {
-    return Failure{Exit::failed, fmt::format("--compress: {} is not supported by this version yet; allowed: none",
-                                             format.compression)};
-  }
-  if (wants("encrypt-algo")) format.encrypt_algo = settings.text("encrypt-algo");
   if (wants("hash-prefix")) format.hash_prefix = settings.on("hash-prefix");
   if (wants("shards")) format.shards = static_cast<std::uint32_t>(settings.integer("shards"));
   return boost::system::in_place_value;
@@ -74,6 +89,7 @@ void apply_management(const Settings& settings, meta::Format& format, bool fresh
 Try<meta::Format> wanted_format(const Settings& settings, meta::Format format, bool fresh) {
   TRY_CHECK(apply_storage(settings, format, fresh));
   TRY_CHECK(apply_data(settings, format, fresh));
+  TRY_CHECK(apply_encryption(settings, format, fresh));
   apply_management(settings, format, fresh);
   return format;
 }

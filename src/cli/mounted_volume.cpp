@@ -22,6 +22,8 @@ namespace {
 /// How others see this client in `status`: first the version whose formats we speak, then ours.
 constexpr const char* kSessionVersion = "1.4.1+kiseki";
 
+constexpr std::size_t kCodecPart = 4;  ///< one part of so many of --buffer-size, on a volume that has codecs
+
 std::string host_name() {
   char name[256] = "";
   ::gethostname(name, sizeof name - 1);
@@ -49,8 +51,6 @@ asio::awaitable<void> serve_then(Async<void> work, std::function<void(Result<voi
 
 MountedVolume::MountedVolume(MountPlan plan)
     : plan_(std::move(plan)), runtime_({.loops = plan_.loops, .pin = true}), clock_(std::make_shared<SystemClock>()) {
-  arena_ =
-      std::make_unique<BufferArena>(BufferArena::Options{.limit_bytes = plan_.buffer_bytes + plan_.memory_cache_bytes});
   runtime_.start();
 }
 
@@ -105,6 +105,7 @@ Try<void> MountedVolume::open_store() {
   spec.bucket = plan_.bucket ? stored_bucket(spec.storage, *plan_.bucket) : format_->bucket;
   spec.volume = format_->name;
   spec.shards = format_->shards;
+  spec.codec = codec_of(*format_, plan_.buffer_bytes / kCodecPart);
   spec.retries.tries = plan_.io_tries;
   spec.retries.get_timeout = plan_.get_timeout;
   spec.retries.put_timeout = plan_.put_timeout;
@@ -114,6 +115,7 @@ Try<void> MountedVolume::open_store() {
   auto opened = object::open_store(spec, runtime_);
   if (!opened.store) return Failure{Exit::failed, opened.error};
   store_ = std::move(opened.store);
+  make_arena(opened.memory_bytes);
   if (plan_.check_storage) {
     if (auto tested = runtime_.wait(test_store(*store_)); !tested) return tested.error();
   }
@@ -130,6 +132,12 @@ Try<void> MountedVolume::open_store() {
   }
   store_ = std::move(staged);
   return boost::system::in_place_value;
+}
+
+/// What codecs may take is no longer there for buffers: the sum stays --buffer-size.
+void MountedVolume::make_arena(std::size_t taken_by_codecs) {
+  auto limit = plan_.buffer_bytes - std::min<std::size_t>(taken_by_codecs, plan_.buffer_bytes / 2);
+  arena_ = std::make_unique<BufferArena>(BufferArena::Options{.limit_bytes = limit + plan_.memory_cache_bytes});
 }
 
 /// The directory that becomes the root of a mount with --subdir; made when it is missing.
@@ -161,10 +169,10 @@ Try<void> MountedVolume::find_root() {
 vfs::FileDataOptions MountedVolume::data_options(const chunk::BlockLayout& layout) {
   vfs::FileDataOptions options;
   options.layout = layout;
-  options.cache_bytes = cache_share(plan_.buffer_bytes) + plan_.memory_cache_bytes;
-  options.max_readahead = plan_.readahead_bytes
-                              ? plan_.readahead_bytes
-                              : std::min<std::size_t>(8ull * layout.block_bytes, plan_.buffer_bytes / 4);
+  auto buffers = arena_->limit_bytes() - plan_.memory_cache_bytes;
+  options.cache_bytes = cache_share(buffers) + plan_.memory_cache_bytes;
+  options.max_readahead =
+      plan_.readahead_bytes ? plan_.readahead_bytes : std::min<std::size_t>(8ull * layout.block_bytes, buffers / 4);
   options.cache_full_writes = plan_.cache_full_writes;
   options.compaction = !plan_.client.read_only && plan_.background_jobs;
   options.clock = clock_;
@@ -177,7 +185,9 @@ vfs::FileDataOptions MountedVolume::data_options(const chunk::BlockLayout& layou
 }
 
 Try<void> MountedVolume::open_volume() {
-  chunk::BlockLayout layout{static_cast<std::uint32_t>(format_->block_bytes()), format_->hash_prefix};
+  chunk::BlockLayout layout{.block_bytes = static_cast<std::uint32_t>(format_->block_bytes()),
+                            .hash_prefix = format_->hash_prefix,
+                            .whole_only = codec_of(*format_, 0).encodes()};
   data_ = vfs::make_file_data(vfs::make_slice_meta(*client_), store_, *arena_, data_options(layout));
   reaper_ = std::make_unique<vfs::SliceReaper>(
       *client_, store_, layout, nullptr, runtime_.executor(0),

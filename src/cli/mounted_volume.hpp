@@ -50,6 +50,7 @@ class MountedVolume {
  private:
   Try<void> open_metadata(SessionId reuse, std::function<void(std::string)> lost);
   Try<void> open_store();
+  void make_arena(std::size_t taken_by_codecs);
   Try<void> open_volume();
   Try<void> find_root();
   void start_metrics();

@@ -53,18 +53,19 @@ std::string stored_bucket(const std::string& storage, const std::string& bucket)
   return path.ends_with('/') ? path : path + "/";
 }
 
+object::CodecSpec codec_of(const meta::Format& format, std::size_t memory_bytes) {
+  const char* passphrase = std::getenv("JFS_RSA_PASSPHRASE");
+  return {.compression = format.compression,
+          .key_pem = format.encrypt_key,
+          .passphrase = passphrase ? passphrase : "",
+          .algorithm = format.encrypt_algo,
+          .block_bytes = static_cast<std::uint32_t>(format.block_bytes()),
+          .memory_bytes = memory_bytes};
+}
+
 Try<void> check_data_features(const meta::Format& format) {
-  if (!format.encrypt_key.empty()) {
-    return Failure{
-        Exit::failed,
-        fmt::format("volume {} is encrypted, which this version of Kiseki cannot read or write", format.name)};
-  }
-  if (!format.compression.empty() && format.compression != "none") {
-    return Failure{Exit::failed,
-                   fmt::format("volume {} is compressed with {}; this version of Kiseki reads and writes only "
-                               "uncompressed volumes (none)",
-                               format.name, format.compression)};
-  }
+  auto opened = object::open_codec(codec_of(format, 0));
+  if (!opened.codec) return Failure{Exit::failed, fmt::format("volume {}: {}", format.name, opened.error)};
   return boost::system::in_place_value;
 }
 
@@ -74,6 +75,7 @@ Try<object::StorePtr> open_volume_store(const meta::Format& format, Runtime& run
   spec.bucket = format.bucket;
   spec.volume = format.name;
   spec.shards = format.shards;
+  spec.codec = codec_of(format, 0);
   spec.retries = {.tries = 3, .put_step = std::chrono::milliseconds(100), .get_step = std::chrono::milliseconds(100)};
   auto opened = object::open_store(spec, runtime);
   if (!opened.store) return Failure{Exit::failed, opened.error};

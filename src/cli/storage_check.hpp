@@ -5,15 +5,19 @@
 #include "cli/failure.hpp"
 #include "core/runtime.hpp"
 #include "meta/format.hpp"
+#include "object/codec/open_codec.hpp"
 #include "object/store.hpp"
 
 /// What `format`, `config` and `mount --check-storage` ask of an object store before it is trusted.
 namespace kiseki::cli {
 
-/// The store a volume's format speaks of. Fails for what this version does not offer (other stores, encryption,
-/// compression).
+/// How the volume's objects are stored: compression, and encryption with the key of the format and the passphrase in
+/// JFS_RSA_PASSPHRASE. Codecs may use `memory_bytes`.
+object::CodecSpec codec_of(const meta::Format& format, std::size_t memory_bytes);
+
+/// The store a volume's format speaks of. Fails for what this version does not offer (other stores, other ciphers).
 Try<object::StorePtr> open_volume_store(const meta::Format& format, Runtime& runtime);
-/// Refuses a volume whose blocks this version cannot read or write.
+/// Refuses a volume whose blocks this version, or this passphrase, cannot read and write.
 Try<void> check_data_features(const meta::Format& format);
 
 /// Puts, gets, compares and deletes an object under testing/; makes the bucket when it is missing.

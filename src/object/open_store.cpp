@@ -1,5 +1,8 @@
 #include "object/open_store.hpp"
 
+#include <algorithm>
+
+#include "object/codec/encoded_store.hpp"
 #include "object/file_store.hpp"
 #include "object/limited_store.hpp"
 #include "object/memory_store.hpp"
@@ -40,6 +43,19 @@ OpenedStore open_shards(const StoreSpec& spec, Runtime& runtime) {
   return {std::make_shared<ShardedStore>(std::move(shards)), ""};
 }
 
+/// Codecs stand above the retries: a block is encoded once, however often it is sent.
+OpenedStore encoded(StorePtr store, const CodecSpec& spec, Runtime& runtime) {
+  auto opened = open_codec(spec);
+  if (!opened.codec) return failure(opened.error);
+  if (opened.codec->changes_nothing()) return {std::move(store), ""};
+  auto threads = std::max(2u, runtime.loops());
+  auto& pool = runtime.pool("codec", threads);
+  auto made = std::make_shared<EncodedStore>(std::move(store), std::move(*opened.codec), spec.block_bytes, pool,
+                                             threads, spec.memory_bytes);
+  auto memory = made->memory_bytes();
+  return {std::move(made), "", memory};
+}
+
 }  // namespace
 
 OpenedStore open_store(const StoreSpec& spec, Runtime& runtime) {
@@ -50,7 +66,8 @@ OpenedStore open_store(const StoreSpec& spec, Runtime& runtime) {
   if (spec.meter) store = std::make_shared<MeteredStore>(std::move(store), spec.meter);
   // Limits stand below the retries: who waits to try again holds no permit.
   store = std::make_shared<LimitedStore>(std::move(store), spec.max_uploads, spec.max_downloads);
-  return {std::make_shared<RetryingStore>(std::move(store), spec.retries), ""};
+  store = std::make_shared<RetryingStore>(std::move(store), spec.retries);
+  return encoded(std::move(store), spec.codec, runtime);
 }
 
 }  // namespace kiseki::object

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/runtime.hpp"
+#include "object/codec/open_codec.hpp"
 #include "object/metered_store.hpp"
 #include "object/retrying_store.hpp"
 #include "object/store.hpp"
@@ -17,18 +18,20 @@ struct StoreSpec {
   std::string volume;            ///< name of the volume: every key stands below `<volume>/`
   unsigned shards = 0;           ///< over 1: that many buckets
   RetryPolicy retries;
+  CodecSpec codec;
   std::size_t max_uploads = 20, max_downloads = 200;
   std::shared_ptr<RequestMeter> meter;  ///< may be null
 };
 
 /// Result of opening: the store, or one sentence for the person at the terminal.
 struct OpenedStore {
-  StorePtr store;     ///< null on failure
-  std::string error;  ///< names what is allowed
+  StorePtr store;                ///< null on failure
+  std::string error;             ///< names what is allowed
+  std::size_t memory_bytes = 0;  ///< what its codecs may take
 };
 
-/// The store of a volume, with retries, limits, metrics, prefix and shards in the order objects.md 4.6 says. Does no
-/// I/O.
+/// The store of a volume, with codecs, retries, limits, metrics, prefix and shards in the order objects.md 4.6 says.
+/// Does no I/O.
 OpenedStore open_store(const StoreSpec& spec, Runtime& runtime);
 
 }  // namespace kiseki::object

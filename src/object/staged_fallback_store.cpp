@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <ctime>
 #include <filesystem>
 #include <memory>
@@ -13,6 +12,7 @@
 #include "core/async.hpp"
 #include "core/big_endian.hpp"
 #include "core/log.hpp"
+#include "object/block_name.hpp"
 #include "object/crc32c.hpp"
 #include "object/file_errors.hpp"
 
@@ -22,14 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr std::uint64_t kPieceBytes = 32 << 10;  // covered by one checksum
-constexpr std::uint64_t kMaxBlockBytes = std::uint64_t{16} << 20;
-
-std::optional<std::uint64_t> number(std::string_view text) {
-  std::uint64_t value = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || text.empty()) return std::nullopt;
-  return value;
-}
 
 struct LocalBlock {
   std::vector<std::byte> data;
@@ -107,18 +99,6 @@ std::vector<StagedFile> staged_files(const std::string& dir) {
 }
 
 }  // namespace
-
-std::optional<std::uint64_t> length_in_block_key(std::string_view key) {
-  if (!key.starts_with("chunks/")) return std::nullopt;
-  auto name = key.substr(key.rfind('/') + 1);
-  auto first = name.find('_'), last = name.rfind('_');
-  if (first == std::string_view::npos || first == last) return std::nullopt;
-  auto length = number(name.substr(last + 1));
-  if (!number(name.substr(0, first)) || !number(name.substr(first + 1, last - first - 1)) || !length)
-    return std::nullopt;
-  if (*length == 0 || *length > kMaxBlockBytes) return std::nullopt;
-  return length;
-}
 
 Async<std::size_t> StagedFallbackStore::get(ObjectKey key, std::uint64_t offset, std::span<std::byte> into) {
   auto got = co_await inner_->get(key, offset, into);

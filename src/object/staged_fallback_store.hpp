@@ -44,7 +44,4 @@ class StagedFallbackStore final : public ObjectStore {
   BlockingPool& pool_;
 };
 
-/// Plain length a block key states (`chunks/.../<id>_<index>_<length>`); nothing when it is no block key.
-std::optional<std::uint64_t> length_in_block_key(std::string_view key);
-
 }  // namespace kiseki::object

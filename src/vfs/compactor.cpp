@@ -15,7 +15,7 @@ constexpr std::size_t kMostRecords = 1000;
 constexpr std::uint32_t kBigBytes = 1 << 20;
 constexpr std::uint32_t kEvery = 100, kAlways = 350;  // records of a chunk after a write
 constexpr std::size_t kOnRead = 5;
-constexpr std::size_t kStepBytes = 1 << 20;  // copied at once
+constexpr std::uint32_t kStepBytes = 1 << 20;  // copied at once
 constexpr int kMemoryTries = 50;             // of 20 ms: compaction yields to readers and writers
 
 /// Leading records that are big against the rest, show all of themselves and lie before everything else: moving them
@@ -117,6 +117,7 @@ Async<void> Compactor::copy(const Slices& records, CompactionPlan plan, SliceId 
   Slices run(records.begin() + plan.first, records.begin() + plan.first + plan.count);
   auto view = chunk::ChunkView::of(run);
   auto layout = blocks_.layout();
+  auto most = layout.whole_only ? layout.block_bytes : kStepBytes;
   auto size = plan.end - plan.begin;
   for (std::uint32_t index = 0; index < layout.blocks_of(size); ++index) {
     auto length = layout.length_of(size, index);
@@ -128,8 +129,7 @@ Async<void> Compactor::copy(const Slices& records, CompactionPlan plan, SliceId 
       while (from < stop) {
         auto at = piece->off + (from - piece->pos);
         chunk::BlockSpec block{piece->id, piece->size, at / layout.block_bytes};
-        auto step = std::min(
-            {stop - from, layout.block_bytes - at % layout.block_bytes, static_cast<std::uint32_t>(kStepBytes)});
+        auto step = std::min({stop - from, layout.block_bytes - at % layout.block_bytes, most});
         std::span<std::byte> target(buffer->data() + (from - begin), step);
         if (auto hit = blocks_.cache().find(block.id(), at % layout.block_bytes, step)) {
           hit->copy(at % layout.block_bytes, target);

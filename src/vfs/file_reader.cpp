@@ -169,6 +169,7 @@ Async<std::shared_ptr<FileReader::Plan>> FileReader::make_plan(Ino ino, std::uin
 bool FileReader::worth_whole(const Need& need, bool sequential) const {
   auto length = blocks_.length_of(need.block);
   if (blocks_.loading(need.block.id())) return true;
+  if (blocks_.layout().whole_only) return true;
   if (blocks_.cache().capacity_bytes() == 0) return need.len == length;
   if (length <= 4 * need.len) return true;
   return sequential && !tight();

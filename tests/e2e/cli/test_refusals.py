@@ -52,9 +52,10 @@ class FormatRefusals(RefusalTest):
         self.refused("format", meta, "e2e", *bucket, "--trash-days", "-1", says=("--trash-days",))
         self.refused("format", meta, "e2e", *bucket, "--capacity", "lots", says=("--capacity", "lots"))
         self.refused("format", meta, "e2e", *bucket, "--compress", "brotli", says=("--compress", "lz4"))
-        self.refused("format", meta, "e2e", *bucket, "--compress", "lz4", says=("--compress", "none"))
         self.refused("format", meta, "e2e", *bucket, "--storage", "s3", says=("s3", "file"))
-        self.refused("format", meta, "e2e", *bucket, "--encrypt-rsa-key", "/dev/null", says=("encrypt",))
+        self.refused("format", meta, "e2e", *bucket, "--encrypt-rsa-key", "/dev/null", says=("--encrypt-rsa-key", "empty"))
+        self.refused("format", meta, "e2e", *bucket, "--encrypt-rsa-key", __file__, says=("not an RSA private key",))
+        self.refused("format", meta, "e2e", *bucket, "--encrypt-algo", "rot13", says=("--encrypt-algo", "chacha20-rsa"))
         self.refused("format", "nonsense://x", "e2e", *bucket, says=("nonsense",))
         self.refused("format", "just-a-path", "e2e", *bucket, says=("just-a-path", "sqlite3://PATH"))
         self.refused("format", meta, "e2e", *bucket, says=("KISEKI_TRASH_DAYS", "soon"), env={**os.environ, "KISEKI_TRASH_DAYS": "soon"})
@@ -101,7 +102,7 @@ class MountRefusals(RefusalTest):
     def test_a_volume_of_the_future_or_not_for_us(self):
         self.format()
         for old, new, word in (('"MetaVersion": 1', '"MetaVersion": 2', "version"),
-                               ('"Compression": "none"', '"Compression": "lz4"', "lz4"),
+                               ('"Compression": "none"', '"Compression": "lzma"', "lzma"),
                                ('"MinClientVersion": "1.1.0-A"', '"MinClientVersion": "9.0.0"', "9.0.0")):
             with sqlite3.connect(self.volume.database) as database:
                 text = database.execute("select value from jfs_setting where name='format'").fetchone()[0]
