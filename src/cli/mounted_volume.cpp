@@ -100,11 +100,9 @@ Try<void> MountedVolume::open_metadata(SessionId reuse, std::function<void(std::
 }
 
 Try<void> MountedVolume::open_store() {
-  object::StoreSpec spec;
-  spec.storage = plan_.storage.value_or(format_->storage);
-  spec.bucket = plan_.bucket ? stored_bucket(spec.storage, *plan_.bucket) : format_->bucket;
-  spec.volume = format_->name;
-  spec.shards = format_->shards;
+  auto spec = store_spec(*format_);
+  if (plan_.storage) spec.storage = *plan_.storage;
+  if (plan_.bucket) spec.bucket = stored_bucket(spec.storage, *plan_.bucket);
   spec.codec = codec_of(*format_, plan_.buffer_bytes / kCodecPart);
   spec.retries.tries = plan_.io_tries;
   spec.retries.get_timeout = plan_.get_timeout;

@@ -69,13 +69,26 @@ Try<void> check_data_features(const meta::Format& format) {
   return boost::system::in_place_value;
 }
 
-Try<object::StorePtr> open_volume_store(const meta::Format& format, Runtime& runtime) {
+object::StoreSpec store_spec(const meta::Format& format) {
   object::StoreSpec spec;
   spec.storage = format.storage;
   spec.bucket = format.bucket;
   spec.volume = format.name;
   spec.shards = format.shards;
   spec.codec = codec_of(format, 0);
+  spec.access_key = format.access_key;
+  spec.secret_key = format.secret_key;
+  spec.session_token = format.session_token;
+  spec.storage_class = format.storage_class;
+  if (auto tier = format.tiers.find("0"); tier != format.tiers.end()) {
+    spec.storage_class = tier->second.storage_class;
+    spec.tag = tier->second.tag;
+  }
+  return spec;
+}
+
+Try<object::StorePtr> open_volume_store(const meta::Format& format, Runtime& runtime) {
+  auto spec = store_spec(format);
   spec.retries = {.tries = 3, .put_step = std::chrono::milliseconds(100), .get_step = std::chrono::milliseconds(100)};
   auto opened = object::open_store(spec, runtime);
   if (!opened.store) return Failure{Exit::failed, opened.error};

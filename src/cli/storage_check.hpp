@@ -5,8 +5,7 @@
 #include "cli/failure.hpp"
 #include "core/runtime.hpp"
 #include "meta/format.hpp"
-#include "object/codec/open_codec.hpp"
-#include "object/store.hpp"
+#include "object/open_store.hpp"
 
 /// What `format`, `config` and `mount --check-storage` ask of an object store before it is trusted.
 namespace kiseki::cli {
@@ -15,6 +14,8 @@ namespace kiseki::cli {
 /// JFS_RSA_PASSPHRASE. Codecs may use `memory_bytes`.
 object::CodecSpec codec_of(const meta::Format& format, std::size_t memory_bytes);
 
+/// What a volume's format says of its store. Its secrets are decrypted.
+object::StoreSpec store_spec(const meta::Format& format);
 /// The store a volume's format speaks of. Fails for what this version does not offer (other stores, other ciphers).
 Try<object::StorePtr> open_volume_store(const meta::Format& format, Runtime& runtime);
 /// Refuses a volume whose blocks this version, or this passphrase, cannot read and write.

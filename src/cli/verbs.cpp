@@ -18,7 +18,9 @@ constexpr Verb kVerbs[] = {
               "volume, it changes the settings named by flags. NAME: 3 to 63 of a-z 0-9 and -, not at the ends.",
      .examples = "  kiseki format sqlite3:///srv/v.db myvol --bucket /srv/objects\n"
                  "  kiseki format sqlite3:///srv/v.db myvol --bucket /srv/objects --trash-days 7 --capacity 100G\n"
-                 "  kiseki format sqlite3://v.db small --block-size 1M --no-update\n",
+                 "  kiseki format sqlite3://v.db small --block-size 1M --no-update\n"
+                 "  kiseki format sqlite3://v.db cloud --storage s3 --bucket https://HOST/BUCKET --access-key KEY "
+                 "--secret-key SECRET\n",
      .least = 2,
      .most = 2,
      .flags = format_flags,

@@ -27,6 +27,24 @@ class ObjectCategory final : public std::error_category {
         return "the object store refused the request";
       case ObjectErrc::no_bucket:
         return "the bucket does not exist";
+      case ObjectErrc::unknown_key:
+        return "the object store does not know the access key";
+      case ObjectErrc::wrong_signature:
+        return "the secret key does not match the access key";
+      case ObjectErrc::expired_token:
+        return "the session token has expired or is invalid";
+      case ObjectErrc::no_credentials:
+        return "no credentials for the object store were found";
+      case ObjectErrc::wrong_region:
+        return "the bucket is in another region";
+      case ObjectErrc::clock_skew:
+        return "the clocks of this machine and of the object store are too far apart";
+      case ObjectErrc::untrusted:
+        return "the certificate of the object store is not trusted";
+      case ObjectErrc::unreachable:
+        return "the object store cannot be reached";
+      case ObjectErrc::already_there:
+        return "a bucket of that name exists already";
     }
     return "unknown object store error";
   }
@@ -38,13 +56,23 @@ class ObjectCategory final : public std::error_category {
   static int errno_of(ObjectErrc code) noexcept {
     switch (code) {
       case ObjectErrc::access_denied:
+      case ObjectErrc::unknown_key:
+      case ObjectErrc::wrong_signature:
+      case ObjectErrc::expired_token:
+      case ObjectErrc::no_credentials:
+      case ObjectErrc::clock_skew:
+      case ObjectErrc::untrusted:
         return EACCES;
       case ObjectErrc::throttled:
       case ObjectErrc::unavailable:
+      case ObjectErrc::unreachable:
         return EAGAIN;
       case ObjectErrc::no_space:
         return ENOSPC;
+      case ObjectErrc::already_there:
+        return EEXIST;
       case ObjectErrc::bad_request:
+      case ObjectErrc::wrong_region:
         return EINVAL;
       case ObjectErrc::not_found:
       case ObjectErrc::corrupt:

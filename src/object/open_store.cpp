@@ -7,6 +7,7 @@
 #include "object/limited_store.hpp"
 #include "object/memory_store.hpp"
 #include "object/prefixed_store.hpp"
+#include "object/s3/open_s3.hpp"
 #include "object/sharded_store.hpp"
 
 namespace kiseki::object {
@@ -18,17 +19,20 @@ constexpr unsigned kFileThreads = 4;
 
 OpenedStore failure(std::string why) { return {nullptr, std::move(why)}; }
 
-OpenedStore open_bucket(const std::string& storage, const std::string& bucket, Runtime& runtime) {
+OpenedStore open_bucket(const StoreSpec& spec, const std::string& bucket, Runtime& runtime) {
+  const auto& storage = spec.storage;
   if (storage == "mem") return {std::make_shared<MemoryStore>(), ""};
+  if (s3::is_s3(storage)) return s3::open_s3(spec, bucket, runtime);
   if (storage != "file")
-    return failure("storage \"" + storage +
-                   "\" is not supported by this version; supported are: file (a directory), mem (for tests)");
+    return failure(
+        "storage \"" + storage +
+        "\" is not supported by this version; supported are: file (a directory), s3, minio, mem (for tests)");
   if (!bucket.starts_with('/')) return failure("bucket \"" + bucket + "\": storage file needs an absolute path");
   return {std::make_shared<FileStore>(bucket, runtime.pool("object-file", kFileThreads)), ""};
 }
 
 OpenedStore open_shards(const StoreSpec& spec, Runtime& runtime) {
-  if (spec.shards <= 1) return open_bucket(spec.storage, spec.bucket, runtime);
+  if (spec.shards <= 1) return open_bucket(spec, spec.bucket, runtime);
   if (spec.shards > kMaxShards) return failure("shards: at most " + std::to_string(kMaxShards) + " are allowed");
   auto at = spec.bucket.find("%d");
   if (at == std::string::npos)
@@ -36,7 +40,7 @@ OpenedStore open_shards(const StoreSpec& spec, Runtime& runtime) {
   std::vector<StorePtr> shards;
   for (unsigned i = 0; i < spec.shards; ++i) {
     auto bucket = spec.bucket;
-    auto opened = open_bucket(spec.storage, bucket.replace(at, 2, std::to_string(i)), runtime);
+    auto opened = open_bucket(spec, bucket.replace(at, 2, std::to_string(i)), runtime);
     if (!opened.store) return opened;
     shards.push_back(std::move(opened.store));
   }
@@ -66,7 +70,9 @@ OpenedStore open_store(const StoreSpec& spec, Runtime& runtime) {
   if (spec.meter) store = std::make_shared<MeteredStore>(std::move(store), spec.meter);
   // Limits stand below the retries: who waits to try again holds no permit.
   store = std::make_shared<LimitedStore>(std::move(store), spec.max_uploads, spec.max_downloads);
-  store = std::make_shared<RetryingStore>(std::move(store), spec.retries);
+  auto retries = spec.retries;
+  if (s3::is_s3(spec.storage)) retries.get_timeout = retries.put_timeout = {};  // it bounds each try itself
+  store = std::make_shared<RetryingStore>(std::move(store), retries);
   return encoded(std::move(store), spec.codec, runtime);
 }
 

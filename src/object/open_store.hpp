@@ -13,10 +13,12 @@ namespace kiseki::object {
 
 /// What a volume's format says of its bucket, and how a mount wants to use it.
 struct StoreSpec {
-  std::string storage = "file";  ///< "file" or "mem"
-  std::string bucket;            ///< file: a directory with its trailing '/'; with shards it holds one %d
-  std::string volume;            ///< name of the volume: every key stands below `<volume>/`
-  unsigned shards = 0;           ///< over 1: that many buckets
+  std::string storage = "file";  ///< "file", "s3", "minio" or "mem"
+  std::string bucket;            ///< file: a directory with its trailing '/'; s3: a URL; with shards it holds one %d
+  std::string access_key, secret_key, session_token;  ///< s3; none: those of the environment or machine
+  std::string storage_class, tag;                     ///< s3: of new objects; empty: the bucket's default
+  std::string volume;                                 ///< name of the volume: every key stands below `<volume>/`
+  unsigned shards = 0;                                ///< over 1: that many buckets
   RetryPolicy retries;
   CodecSpec codec;
   std::size_t max_uploads = 20, max_downloads = 200;

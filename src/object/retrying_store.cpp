@@ -18,6 +18,7 @@ bool worth_another_try(std::error_code error) {
   switch (static_cast<ObjectErrc>(error.value())) {
     case ObjectErrc::throttled:
     case ObjectErrc::unavailable:
+    case ObjectErrc::unreachable:
     case ObjectErrc::corrupt:
       return true;
     default:

@@ -27,8 +27,9 @@ struct ObjectPage {
   bool more = false;                ///< ask again with `after` = last key
 };
 
-/// Why a store said no. Each has a POSIX meaning (`default_error_condition`): not_found and corrupt EIO, access_denied
-/// EACCES, throttled and unavailable EAGAIN, no_space ENOSPC, bad_request EINVAL.
+/// Why a store said no. Each has a POSIX meaning (`default_error_condition`): not_found, corrupt and no_bucket EIO,
+/// access_denied and what is wrong with keys, clock or certificates EACCES, throttled, unavailable and unreachable
+/// EAGAIN, no_space ENOSPC, bad_request and wrong_region EINVAL, already_there EEXIST.
 enum class ObjectErrc {
   not_found = 1,
   access_denied,
@@ -37,7 +38,16 @@ enum class ObjectErrc {
   corrupt,
   no_space,
   bad_request,
-  no_bucket
+  no_bucket,
+  unknown_key,      ///< the server does not know the access key
+  wrong_signature,  ///< it knows the key, but the secret does not match
+  expired_token,    ///< the session token has ended or is none
+  no_credentials,   ///< none were found
+  wrong_region,     ///< the bucket is in another one
+  clock_skew,       ///< our clock and the server's are too far apart
+  untrusted,        ///< the server's certificate is not trusted, or TLS with it fails
+  unreachable,      ///< nobody answers at its address, or it has none
+  already_there     ///< a bucket of that name exists
 };
 const std::error_category& object_category();
 inline std::error_code make_error_code(ObjectErrc e) { return {static_cast<int>(e), object_category()}; }

@@ -9,6 +9,7 @@
 #include "object/file_store.hpp"
 #include "object/limited_store.hpp"
 #include "object/memory_store.hpp"
+#include "object/open_store.hpp"
 #include "object/prefixed_store.hpp"
 #include "object/retrying_store.hpp"
 #include "object/sharded_store.hpp"
@@ -32,16 +33,17 @@ struct Place {  // a directory of its own for one test
 
 struct Opened {
   std::shared_ptr<BlockingPool> pool;
+  std::shared_ptr<Runtime> runtime;
   std::shared_ptr<Place> place;
   StorePtr store;
 };
 
 Opened open_file() {
-  Opened o{std::make_shared<BlockingPool>("object-file", 2), std::make_shared<Place>(), nullptr};
+  Opened o{std::make_shared<BlockingPool>("object-file", 2), nullptr, std::make_shared<Place>(), nullptr};
   o.store = std::make_shared<FileStore>(o.place->path.string() + "/vol/", *o.pool);
   return o;
 }
-Opened open_memory() { return {nullptr, nullptr, std::make_shared<MemoryStore>()}; }
+Opened open_memory() { return {nullptr, nullptr, nullptr, std::make_shared<MemoryStore>()}; }
 Opened open_prefixed() {
   auto o = open_file();
   o.store = std::make_shared<PrefixedStore>(o.store, "deep/er/");
@@ -62,6 +64,29 @@ Opened open_sharded() {
   return o;
 }
 
+/// A bucket of its own on the server that tests/support/s3_server.py started.
+Opened open_s3() {
+  StoreSpec spec;
+  spec.storage = "s3";
+  spec.bucket = std::string(std::getenv("KISEKI_TEST_S3")) + "/contract-" + std::to_string(::getpid()) + "-" +
+                std::to_string(Place::next++);
+  spec.access_key = std::getenv("KISEKI_TEST_S3_KEY");
+  spec.secret_key = std::getenv("KISEKI_TEST_S3_SECRET");
+  spec.volume = "vol";
+  Opened o{nullptr, std::make_shared<Runtime>(Runtime::Options{.loops = 1, .pin = false}), nullptr, nullptr};
+  auto opened = open_store(spec, *o.runtime);
+  EXPECT_TRUE(opened.store) << opened.error;
+  o.store = opened.store;
+  test::run([store = o.store]() -> asio::awaitable<void> { CO_ASSERT_OK(co_await store->create()); });
+  return o;
+}
+
+using Named = std::pair<const char*, Opened (*)()>;
+std::vector<Named> s3_servers() {
+  if (!std::getenv("KISEKI_TEST_S3")) return {};
+  return {{"s3", &open_s3}};
+}
+
 Body body_of(std::string text) {
   auto owner = std::make_shared<std::string>(std::move(text));
   Body body;
@@ -80,7 +105,7 @@ Async<std::string> get_text(StorePtr store, ObjectKey key, std::uint64_t offset,
   co_return out;
 }
 
-class ObjectStoreContract : public testing::TestWithParam<std::pair<const char*, Opened (*)()>> {
+class ObjectStoreContract : public testing::TestWithParam<Named> {
  protected:
   Opened opened = GetParam().second();
   StorePtr store = opened.store;
@@ -186,6 +211,9 @@ INSTANTIATE_TEST_SUITE_P(Stores, ObjectStoreContract,
                          testing::Values(std::pair{"file", &open_file}, std::pair{"memory", &open_memory},
                                          std::pair{"prefixed", &open_prefixed}, std::pair{"stack", &open_stack},
                                          std::pair{"sharded", &open_sharded}),
+                         [](const auto& info) { return std::string(info.param.first); });
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(ObjectStoreContract);
+INSTANTIATE_TEST_SUITE_P(Servers, ObjectStoreContract, testing::ValuesIn(s3_servers()),
                          [](const auto& info) { return std::string(info.param.first); });
 
 }  // namespace

@@ -52,7 +52,7 @@ class FormatRefusals(RefusalTest):
         self.refused("format", meta, "e2e", *bucket, "--trash-days", "-1", says=("--trash-days",))
         self.refused("format", meta, "e2e", *bucket, "--capacity", "lots", says=("--capacity", "lots"))
         self.refused("format", meta, "e2e", *bucket, "--compress", "brotli", says=("--compress", "lz4"))
-        self.refused("format", meta, "e2e", *bucket, "--storage", "s3", says=("s3", "file"))
+        self.refused("format", meta, "e2e", *bucket, "--storage", "gs", says=("gs", "file", "s3"))
         self.refused("format", meta, "e2e", *bucket, "--encrypt-rsa-key", "/dev/null", says=("--encrypt-rsa-key", "empty"))
         self.refused("format", meta, "e2e", *bucket, "--encrypt-rsa-key", __file__, says=("not an RSA private key",))
         self.refused("format", meta, "e2e", *bucket, "--encrypt-algo", "rot13", says=("--encrypt-algo", "chacha20-rsa"))

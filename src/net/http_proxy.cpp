@@ -1,0 +1,72 @@
+#include <arpa/inet.h>
+
+#include <initializer_list>
+
+#include "net/http_client.hpp"
+
+namespace kiseki::net {
+
+namespace {
+
+std::string_view value_of(EnvironmentLookup environment, std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    const char* value = environment(name);
+    if (value && *value) return value;
+  }
+  return {};
+}
+
+bool is_loopback(const std::string& host) {
+  if (equal_ignoring_case(host, "localhost")) return true;
+  in_addr four{};
+  if (::inet_pton(AF_INET, host.c_str(), &four) == 1) return (ntohl(four.s_addr) >> 24) == 127;
+  in6_addr six{};
+  return ::inet_pton(AF_INET6, host.c_str(), &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
+}
+
+bool ends_with_ignoring_case(std::string_view text, std::string_view end) {
+  return text.size() >= end.size() && equal_ignoring_case(text.substr(text.size() - end.size()), end);
+}
+
+/// One word of no_proxy: "*", "host", ".domain", "*.domain", each also with ":port". A name means its subdomains too.
+bool covers(std::string_view word, const HttpEndpoint& server) {
+  if (word == "*") return true;
+  if (auto colon = word.rfind(':'); colon != std::string_view::npos && word.find(':') == colon) {
+    if (word.substr(colon + 1) != std::to_string(server.port)) return false;
+    word = word.substr(0, colon);
+  }
+  if (word.starts_with('*')) word.remove_prefix(1);
+  bool only_below = word.starts_with('.');
+  if (word.empty()) return false;
+  if (!only_below && equal_ignoring_case(word, server.host)) return true;
+  auto below = only_below ? std::string(word) : "." + std::string(word);
+  return ends_with_ignoring_case(server.host, below);
+}
+
+bool is_exempt(std::string_view list, const HttpEndpoint& server) {
+  while (!list.empty()) {
+    auto end = std::min(list.find(','), list.size());
+    auto word = list.substr(0, end);
+    list.remove_prefix(std::min(end + 1, list.size()));
+    while (!word.empty() && word.front() == ' ') word.remove_prefix(1);
+    while (!word.empty() && word.back() == ' ') word.remove_suffix(1);
+    if (!word.empty() && covers(word, server)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::optional<HttpUrl> proxy_for(const HttpEndpoint& server, EnvironmentLookup environment) {
+  auto named = server.tls ? value_of(environment, {"HTTPS_PROXY", "https_proxy"})
+                          : value_of(environment, {"HTTP_PROXY", "http_proxy"});
+  if (named.empty() || is_loopback(server.host)) return std::nullopt;
+  if (is_exempt(value_of(environment, {"NO_PROXY", "no_proxy"}), server)) return std::nullopt;
+  auto text = std::string(named);
+  if (text.find("://") == std::string::npos) text = "http://" + text;
+  auto url = HttpUrl::parse(text);
+  if (url && url->endpoint.tls) return std::nullopt;  // TLS to the proxy itself is not spoken
+  return url;
+}
+
+}  // namespace kiseki::net

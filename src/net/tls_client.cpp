@@ -1,0 +1,43 @@
+#include "net/tls_client.hpp"
+
+#include <boost/asio/ssl/context.hpp>
+
+namespace kiseki::net {
+
+namespace {
+
+using asio::ssl::context;
+using boost::system::error_code;
+
+std::string load(context& tls, const TlsOptions& options) {
+  auto failed = [](const std::string& what, const std::string& file, const error_code& ec) {
+    return "the " + what + " " + file + " cannot be used: " + ec.message();
+  };
+  error_code ec;
+  if (options.ca_file.empty()) {
+    tls.set_default_verify_paths(ec);
+    if (ec) return "the system's certificate authorities cannot be read: " + ec.message();
+  } else if (tls.load_verify_file(options.ca_file, ec); ec) {
+    return failed("certificate authority", options.ca_file, ec);
+  }
+  if (options.certificate.empty() != options.key.empty())
+    return "a client certificate needs its key and a key its certificate";
+  if (options.certificate.empty()) return "";
+  if (tls.use_certificate_chain_file(options.certificate, ec); ec)
+    return failed("client certificate", options.certificate, ec);
+  if (tls.use_private_key_file(options.key, context::pem, ec); ec) return failed("client key", options.key, ec);
+  return "";
+}
+
+}  // namespace
+
+TlsContext make_tls_context(const TlsOptions& options) {
+  auto tls = std::make_shared<context>(context::tls_client);
+  SSL_CTX_set_min_proto_version(tls->native_handle(), TLS1_2_VERSION);
+  SSL_CTX_set_mode(tls->native_handle(), SSL_MODE_RELEASE_BUFFERS);
+  tls->set_verify_mode(options.skip_verification ? asio::ssl::verify_none : asio::ssl::verify_peer);
+  if (auto error = load(*tls, options); !error.empty()) return {nullptr, std::move(error)};
+  return {std::move(tls), ""};
+}
+
+}  // namespace kiseki::net

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/runtime.hpp"
+#include "net/http_client.hpp"
+#include "object/s3/answer.hpp"
+#include "object/s3/credentials.hpp"
+#include "object/s3/location.hpp"
+#include "object/store.hpp"
+
+namespace kiseki::object::s3 {
+
+/// A bucket that speaks S3 (AWS, MinIO, Ceph RGW, R2, ...), as JuiceFS uses it: SigV4 with UNSIGNED-PAYLOAD, CRC-32C of
+/// each object in its metadata, verified whenever a whole object is read. One try per call and no retry but for three
+/// reasons, each at most once: the clock was wrong, the credentials have expired, the bucket is in another region.
+class S3Store final : public ObjectStore {
+ public:
+  struct Options {
+    std::string storage_class, tag;           ///< of new objects; empty: the bucket's default
+    std::chrono::milliseconds get_timeout{};  ///< of one try, also of head and list; 0: none
+    std::chrono::milliseconds put_timeout{};  ///< also of remove
+    net::HttpTimeouts timeouts;
+    net::EnvironmentLookup environment = nullptr;  ///< for proxies; null: none
+  };
+  S3Store(Location location, std::shared_ptr<CredentialSource> credentials, Options options, BlockingPool& pool);
+  ~S3Store() override;
+
+  Async<std::size_t> get(ObjectKey key, std::uint64_t offset, std::span<std::byte> into) override;
+  Async<void> put(ObjectKey key, Body body) override;
+  Async<void> remove(ObjectKey key) override;
+  Async<ObjectInfo> head(ObjectKey key) override;
+  Async<ObjectPage> list(std::string prefix, std::string after, std::size_t limit, std::string delimiter) override;
+  Async<void> create() override;
+  std::string describe() const override { return location_.shown(); }
+
+  /// Empty, or a sentence: a certificate file that does not do.
+  std::string unusable() const;
+
+ private:
+  struct Call;
+  struct Reach;  // client and signer of a region
+  std::shared_ptr<Reach> reach() const;
+  std::shared_ptr<Reach> make_reach(const Location& location) const;
+  Async<net::HttpResponse> ask(Call call);
+  Async<net::HttpResponse> send(const Call& call, Reach& reach, CredentialsPtr who);
+  net::HttpRequest signed_request(const Call& call, const Reach& reach, const Credentials& who) const;
+  Async<CredentialsPtr> credentials();
+  bool mend(const Refusal& refusal, const net::HttpResponse& response, const CredentialsPtr& who);
+  void note_pause(const net::HttpResponse& response);
+  asio::awaitable<void> keep_pause() const;
+  std::int64_t server_time() const;
+
+  Location location_;
+  std::shared_ptr<CredentialSource> credentials_;
+  Options options_;
+  BlockingPool& pool_;
+  mutable std::mutex mutex_;  // guards reach_
+  std::shared_ptr<Reach> reach_;
+  std::atomic<std::int64_t> skew_seconds_{0};    // the server's clock minus ours
+  std::atomic<std::int64_t> pause_until_ns_{0};  // of the steady clock: the server asked for peace until then
+};
+
+}  // namespace kiseki::object::s3
