@@ -37,7 +37,7 @@ inline std::uint16_t free_port() {
 
 /// Says bytes to a server on this machine and answers what comes back within the time, at most `enough` bytes of it.
 inline std::string say(std::uint16_t port, const std::string& bytes, std::size_t enough = 1,
-                       std::chrono::milliseconds limit = std::chrono::milliseconds(2000)) {
+                       std::chrono::milliseconds limit = std::chrono::milliseconds(500)) {
   int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   timeval wait{limit.count() / 1000, (limit.count() % 1000) * 1000};
   ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
@@ -93,10 +93,10 @@ class RedisServer {
   std::string url(int db = 0) const { return "redis://127.0.0.1:" + std::to_string(port_) + "/" + std::to_string(db); }
   static bool installed() { return std::filesystem::exists("/usr/bin/redis-server"); }
 
-  /// One line such as "CONFIG SET maxmemory 1mb"; the first bytes of the answer.
-  std::string command(const std::string& line) const {
+  /// One line such as "CONFIG SET maxmemory 1mb"; the answer, of which `enough` bytes must come.
+  std::string command(const std::string& line, std::size_t enough = 1) const {
     auto auth = options_.password.empty() ? "" : "AUTH " + options_.password + "\r\n";
-    auto answer = say(port_, auth + line + "\r\n", auth.empty() ? 1 : 6);
+    auto answer = say(port_, auth + line + "\r\n", auth.empty() ? enough : enough + 5);
     return auth.empty() || !answer.starts_with("+OK\r\n") ? answer : answer.substr(5);
   }
 

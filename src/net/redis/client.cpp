@@ -6,9 +6,16 @@
 #include <utility>
 
 #include "core/async.hpp"
+#include "net/redis/checks.hpp"
 #include "net/redis/lane.hpp"
+#include "net/redis/master_watch.hpp"
 
 namespace kiseki::net::redis {
+namespace {
+
+constexpr auto kOpenPatience = std::chrono::milliseconds(2000);
+
+}  // namespace
 
 void throw_exception_from_error(const Failure& failure, const boost::source_location&) {
   throw std::system_error(failure.code, failure.message);
@@ -48,6 +55,9 @@ Explained<std::shared_ptr<Client>> Client::open(Address address, ClientOptions o
   }
   auto state = std::make_unique<State>(std::move(address), std::move(tls), options, runtime);
   auto& around = state->around;
+  auto found = runtime.wait(examine(around.topology, kOpenPatience, options.read_only));
+  if (!found) return found.error();
+  if (found->cluster) around.topology.become_cluster();
   if (options.tracking && around.topology.address().client_cache.value_or(true)) {
     auto retrack = [&lanes = state->lanes](Tracker::Redirect redirect) {
       for (auto& lane : lanes) lane->retrack(redirect);
@@ -55,6 +65,12 @@ Explained<std::shared_ptr<Client>> Client::open(Address address, ClientOptions o
     around.tracker =
         std::make_shared<Tracker>(around.topology, runtime.executor(0), runtime.loops(), std::move(retrack));
     state->tasks.spawn(around.tracker->run());
+  }
+  if (around.topology.address().kind == Address::Kind::sentinel) {
+    auto switched = [&lanes = state->lanes] {
+      for (auto& lane : lanes) lane->reconnect();
+    };
+    state->tasks.spawn(watch_master(around.topology, std::move(switched)));
   }
   for (auto& lane : state->lanes) lane->start();
   return std::shared_ptr<Client>(new Client(std::move(state)));

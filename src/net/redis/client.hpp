@@ -32,6 +32,7 @@ class InvalidationListener {
 struct ClientOptions {
   std::chrono::milliseconds deadline{30'000};  ///< of one request, all attempts together
   bool tracking = true;                        ///< ask the server to tell us of changes (Redis >= 6)
+  bool read_only = false;                      ///< nothing will be written: a replica will do, if the address says so
 };
 
 /// A Redis server (or what Sentinels or a Cluster say is the one to talk to) over one connection per loop, with

@@ -17,6 +17,7 @@ constexpr std::size_t kWriteBytes = std::size_t{256} << 10;          // gathered
 constexpr auto kTick = std::chrono::milliseconds(50);                // grain of every deadline here
 constexpr int kIdleTicks = 20;                                       // then the clock sleeps
 constexpr auto kLongestReconnect = std::chrono::milliseconds(1000);  // a server that is back is noticed soon
+constexpr auto kRetirement = std::chrono::milliseconds(1000);        // for replies of a server we leave
 constexpr auto kTrackingDeadline = std::chrono::seconds(10);
 constexpr auto kLongestRefusal = std::chrono::milliseconds(500);
 
@@ -38,6 +39,8 @@ struct Lane::Connection {
   std::uint64_t queued_bytes = 0, written_bytes = 0;  ///< of the stream so far
   std::string out;
   bool broken = false;
+  bool retiring = false;
+  SteadyTime retire_by{};  ///< when retiring
 };
 
 Lane::Lane(Surroundings& around, unsigned index, asio::any_io_executor home)
@@ -111,7 +114,8 @@ asio::awaitable<void> Lane::read_replies(ConnectionPtr connection) {
     auto more = co_await connection->link->read_more();
     if (!more || !take_replies(*connection)) {
       auto why = more ? "bytes that are no RESP" : more.error().message();
-      if (more || more.error() != posix(ECANCELED)) around_.away.trouble(why);  // else we are closing
+      auto expected = connection->retiring || (!more && more.error() == posix(ECANCELED));
+      if (!expected) around_.away.trouble(why);
       co_return;
     }
   }
@@ -135,7 +139,7 @@ bool Lane::take_replies(Connection& connection) {
     answered(std::move(whole));
   }
   if (was_full && commands_in_flight_ < kMostInFlight) writer_.wake();
-  return !connection.broken;
+  return !connection.broken && !(connection.retiring && flights_.empty());
 }
 
 void Lane::answered(RequestPtr request) {
@@ -153,12 +157,64 @@ void Lane::answered(RequestPtr request) {
   }
 }
 
+/// "MOVED SLOT HOST:PORT" and "ASK SLOT HOST:PORT".
+std::string_view last_word(std::string_view text) { return text.substr(text.rfind(' ') + 1); }
+
 void Lane::refused(RequestPtr request, const Reply& why) {
-  around_.refusing.trouble(why.text);
+  auto prefix = why.error_prefix();
+  if (prefix == "ASK" && connection_) {
+    auto node = around_.topology.resolved(last_word(why.text), connection_->at);
+    return tasks_.spawn(ask_elsewhere(std::move(request), std::move(node)));
+  }
+  if (prefix == "MOVED" && connection_) around_.topology.moved_to(last_word(why.text), connection_->at);
+  if (prefix == "MOVED" || prefix == "READONLY" || prefix == "MASTERDOWN" || prefix == "CLUSTERDOWN") retire();
+  if (prefix != "MOVED") around_.refusing.trouble(why.text);
   const auto& address = around_.topology.address();
   auto wait = Backoff::nth(address.min_backoff, std::min(address.max_backoff, kLongestRefusal), request->attempts++);
-  request->not_before = now() + wait;
+  request->not_before = now() + (prefix == "MOVED" ? Backoff::Time(0) : wait);
   later_.push_back(std::move(request));
+}
+
+/// The slot is moving, and these keys are at the other node already. Rare, so each request has a connection of its own.
+asio::awaitable<void> Lane::ask_elsewhere(RequestPtr request, Endpoint node) {
+  std::string bytes;
+  for (const auto& command : request->commands) {
+    Command("ASKING").append_to(bytes);
+    if (!command.append_with_body_to(bytes)) command.append_to(bytes);
+  }
+  auto exchange = [](Lane& lane, Endpoint to, std::string out, std::size_t count, bool& sent) -> Async<Replies> {
+    Replies none, replies;
+    std::string why;
+    CO_TRY(auto link, co_await lane.around_.topology.connect_to(std::move(to), {}, none, why));
+    sent = true;
+    CO_CHECK(co_await link->send(std::move(out)));
+    for (std::size_t i = 0; i < count; ++i) {
+      CO_CHECK(co_await link->receive());  // of ASKING
+      CO_TRY(auto reply, co_await link->receive());
+      replies.push_back(std::move(reply));
+    }
+    co_return replies;
+  };
+  auto sent = false;
+  auto work = exchange(*this, std::move(node), std::move(bytes), request->commands.size(), sent);
+  auto replies = co_await with_timeout(around_.topology.address().connect_timeout, std::move(work));
+  if (request->ended) co_return;
+  if (!replies && sent && request->resend == Resend::never) co_return request->end(Errc::reply_lost);
+  const Reply later{.kind = Reply::Kind::error, .text = "TRYAGAIN"};
+  if (!replies) co_return refused(std::move(request), later);
+  request->replies = std::move(*replies);
+  const Reply* refusal = nullptr;
+  auto verdict = judge(*request, refusal);
+  if (verdict == Verdict::done) co_return request->end();
+  refused(std::move(request), refusal && refusal->error_prefix() != "ASK" ? *refusal : later);
+}
+
+/// Lets what is under way end, sends no more, and then looks for the right server anew.
+void Lane::retire() {
+  if (!connection_ || connection_->retiring) return;
+  connection_->retiring = true;
+  connection_->retire_by = now() + kRetirement;
+  if (flights_.empty()) connection_->link->stream().close();
 }
 
 asio::awaitable<void> Lane::write_requests(ConnectionPtr connection) {
@@ -185,7 +241,7 @@ asio::awaitable<void> Lane::write_requests(ConnectionPtr connection) {
 
 /// Moves from the queue into the stream what fits into one write.
 void Lane::fill(Connection& connection) {
-  if (queue_.empty()) return;
+  if (queue_.empty() || connection.retiring) return;
   auto time = now();
   auto& out = connection.out;
   while (!queue_.empty() && out.size() < kWriteBytes && commands_in_flight_ < kMostInFlight) {
@@ -239,7 +295,8 @@ asio::awaitable<void> Lane::watch_clock() {
     requeue_due(time);
     auto silent =
         connection_ && !flights_.empty() && time - flights_.front().sent_at > around_.topology.address().read_timeout;
-    if (silent) connection_->link->stream().close();
+    auto retired = connection_ && connection_->retiring && time > connection_->retire_by;
+    if (silent || retired) connection_->link->stream().close();
   }
 }
 
@@ -293,8 +350,8 @@ asio::awaitable<void> Lane::track_anew(Tracker::Redirect redirect) {
   if (!connection || redirect.generation == 0 || redirect.at != connection->at) co_return;
   Commands commands(1, redirect.command());
   auto request = std::make_shared<Request>(std::move(commands), Resend::never, now() + kTrackingDeadline);
-  co_await detail::park(request->waiter, [this, request] { enqueue(request); });
-  auto lost = request->error || connection != connection_;
+  auto answered = co_await detail::park(request->waiter, [this, request] { enqueue(request); });
+  auto lost = !answered || request->error || connection != connection_;
   if (!lost) tracking_answered(*connection, request->replies.front(), redirect.generation);
 }
 
@@ -313,7 +370,7 @@ void Lane::tracking_answered(Connection& connection, const Reply& reply, std::ui
 
 void Lane::reconnect() {
   asio::post(home_, [self = shared_from_this()] {
-    if (self->connection_) self->connection_->link->stream().close();
+    self->retire();
     self->pause_.cancel();
   });
 }

@@ -20,7 +20,7 @@ namespace kiseki::net::redis {
 /// What all lanes of a client share.
 struct Surroundings {
   Surroundings(Address address, std::shared_ptr<const TlsContext> tls, BlockingPool& resolver, ClientOptions o)
-      : topology(std::move(address), std::move(tls), resolver),
+      : topology(std::move(address), std::move(tls), resolver, o.read_only),
         options(o),
         away("redis.away", "redis.back", topology.address().shown()),
         refusing("redis.refuses", "redis.accepts", topology.address().shown()) {}
@@ -40,7 +40,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   /// Takes a request whose waiter is armed; from any thread.
   void send(RequestPtr request);
   void retrack(Tracker::Redirect redirect);  ///< from any thread
-  void reconnect();                          ///< from any thread: the server to talk to is another now
+  void reconnect();                          ///< from any thread: the server to talk to may be another now
 
   asio::awaitable<void> close();  ///< from any executor
 
@@ -68,6 +68,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
   bool take_replies(Connection& connection);
   void answered(RequestPtr request);
   void refused(RequestPtr request, const Reply& why);
+  asio::awaitable<void> ask_elsewhere(RequestPtr request, Endpoint node);
+  void retire();
   void lose(Connection& connection);
   void end_expired(SteadyTime now);
   void requeue_due(SteadyTime now);

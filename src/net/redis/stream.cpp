@@ -104,13 +104,14 @@ class TlsStream final : public Stream {
   TlsStream(Socket socket, std::shared_ptr<const TlsContext> tls)
       : tls_(std::move(tls)), stream_(std::move(socket), tls_->state().context) {}
 
-  Async<void> shake_hands(const std::string& host) {
+  Async<void> shake_hands(const std::string& host, std::string& why) {
     const auto& options = tls_->state().tls;
     auto name = options.server_name.empty() ? host : options.server_name;
     ::SSL_set_tlsext_host_name(stream_.native_handle(), name.c_str());
     error_code ec;
     if (options.verify) stream_.set_verify_callback(ssl::host_name_verification(name), ec);
     co_await stream_.async_handshake(ssl::stream_base::client, asio::redirect_error(asio::use_awaitable, ec));
+    if (ec) why = ec.message();
     if (ec) co_return as_errno(ec);
     co_return Result<void>{};
   }
@@ -204,11 +205,15 @@ Async<Socket> connect_socket(Endpoint to, BlockingPool& resolver) {
 }  // namespace
 
 Async<std::unique_ptr<Stream>> Stream::connect(Endpoint to, std::shared_ptr<const TlsContext> tls,
-                                               BlockingPool& resolver) {
-  CO_TRY(auto socket, co_await connect_socket(to, resolver));
-  if (!tls) co_return std::unique_ptr<Stream>(std::make_unique<PlainStream>(std::move(socket)));
-  auto stream = std::make_unique<TlsStream>(std::move(socket), std::move(tls));
-  CO_CHECK(co_await stream->shake_hands(to.host));
+                                               BlockingPool& resolver, std::string& why) {
+  auto socket = co_await connect_socket(to, resolver);
+  if (!socket) {
+    why = socket.error().message();
+    co_return socket.error();
+  }
+  if (!tls) co_return std::unique_ptr<Stream>(std::make_unique<PlainStream>(std::move(*socket)));
+  auto stream = std::make_unique<TlsStream>(std::move(*socket), std::move(tls));
+  CO_CHECK(co_await stream->shake_hands(to.host, why));
   co_return std::unique_ptr<Stream>(std::move(stream));
 }
 

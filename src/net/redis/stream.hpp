@@ -35,9 +35,9 @@ class Stream {
   virtual void close() noexcept = 0;
 
   /// Connects on the executor of the caller. `tls`: none for plain text. Not bounded by itself. The pool resolves
-  /// names.
+  /// names. On an error `why` says more than its code.
   static Async<std::unique_ptr<Stream>> connect(Endpoint to, std::shared_ptr<const TlsContext> tls,
-                                                BlockingPool& resolver);
+                                                BlockingPool& resolver, std::string& why);
 };
 
 }  // namespace kiseki::net::redis

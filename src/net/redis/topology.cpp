@@ -7,8 +7,8 @@
 
 namespace kiseki::net::redis {
 
-Topology::Topology(Address address, std::shared_ptr<const TlsContext> tls, BlockingPool& resolver)
-    : address_(std::move(address)), tls_(std::move(tls)), resolver_(resolver) {
+Topology::Topology(Address address, std::shared_ptr<const TlsContext> tls, BlockingPool& resolver, bool replicas)
+    : address_(std::move(address)), tls_(std::move(tls)), resolver_(resolver), replicas_(replicas) {
   if (address_.kind == Address::Kind::cluster) become_cluster();
 }
 
@@ -25,6 +25,7 @@ Commands Topology::greeting() const {
     auth.add(address_.password);
   }
   if (address_.kind != Address::Kind::cluster && address_.db != 0) out.emplace_back("SELECT", address_.db);
+  if (address_.kind == Address::Kind::cluster && wants_replica()) out.emplace_back("READONLY");
   if (!address_.client_name.empty()) out.emplace_back("CLIENT", "SETNAME", address_.client_name);
   return out;
 }
@@ -39,24 +40,40 @@ Async<Topology::Connected> Topology::connect(Commands extra, Replies& extra_repl
 Async<Topology::Connected> Topology::find_and_connect(Commands extra, Replies& extra_replies, std::string& why) const {
   Connected out;
   CO_TRY(out.at, co_await locate(why));
+  auto must_be_master = address_.kind == Address::Kind::sentinel && !wants_replica();
+  if (must_be_master) extra.emplace(extra.begin(), "ROLE");
   auto link = co_await connect_to(out.at, std::move(extra), extra_replies, why);
   if (!link) {
     std::lock_guard lock(mutex_);
     moved_.reset();
     co_return link.error();
   }
+  if (must_be_master) {
+    auto role = std::move(extra_replies.front());
+    extra_replies.erase(extra_replies.begin());
+    auto master = role.is_array() && !role.elements.empty() && role.elements.front().text == "master";
+    if (!master) {
+      why = fmt::format("{} is no master (yet)", out.at.shown());
+      co_return Errc::refused;
+    }
+  }
   out.link = std::move(*link);
   co_return std::move(out);
 }
 
-Async<std::unique_ptr<Link>> Topology::connect_to(Endpoint to, Commands extra, Replies& extra_replies,
-                                                  std::string& why) const {
-  auto stream = co_await Stream::connect(to, tls_, resolver_);
+Async<std::unique_ptr<Link>> Topology::open_link(Endpoint to, std::string& why) const {
+  std::string detail;
+  auto stream = co_await Stream::connect(to, tls_, resolver_, detail);
   if (!stream) {
-    why = fmt::format("cannot connect to {}: {}", to.shown(), stream.error().message());
+    why = fmt::format("cannot connect to {}: {}", to.shown(), detail);
     co_return stream.error();
   }
-  auto link = std::make_unique<Link>(std::move(*stream));
+  co_return std::make_unique<Link>(std::move(*stream));
+}
+
+Async<std::unique_ptr<Link>> Topology::connect_to(Endpoint to, Commands extra, Replies& extra_replies,
+                                                  std::string& why) const {
+  CO_TRY(auto link, co_await open_link(to, why));
   auto commands = greeting();
   auto greeted = commands.size();
   for (auto& command : extra) commands.push_back(std::move(command));
@@ -76,19 +93,6 @@ Async<std::unique_ptr<Link>> Topology::connect_to(Endpoint to, Commands extra, R
   extra_replies.assign(std::make_move_iterator(replies->begin() + static_cast<std::ptrdiff_t>(greeted)),
                        std::make_move_iterator(replies->end()));
   co_return std::move(link);
-}
-
-void Topology::moved_to(Endpoint to) const {
-  std::lock_guard lock(mutex_);
-  moved_ = std::move(to);
-}
-
-Async<Endpoint> Topology::locate(std::string&) const {
-  {
-    std::lock_guard lock(mutex_);
-    if (moved_) co_return *moved_;
-  }
-  co_return address_.hosts.front();
 }
 
 }  // namespace kiseki::net::redis

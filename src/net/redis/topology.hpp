@@ -1,9 +1,11 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/runtime.hpp"
 #include "net/redis/address.hpp"
@@ -15,7 +17,8 @@ namespace kiseki::net::redis {
 /// Which server to talk to, and how to greet it. Shared by all connections of a client; any thread.
 class Topology {
  public:
-  Topology(Address address, std::shared_ptr<const TlsContext> tls, BlockingPool& resolver);
+  /// `replicas`: reads may go to a replica, as the address asks for (a mount that writes nothing).
+  Topology(Address address, std::shared_ptr<const TlsContext> tls, BlockingPool& resolver, bool replicas);
 
   const Address& address() const { return address_; }
   const std::string& key_prefix() const { return key_prefix_; }
@@ -29,24 +32,36 @@ class Topology {
   /// Finds the server, connects and greets it (user, database, name), all within `connect_timeout`; then sends `extra`
   /// (may be empty) whose replies it puts into `extra_replies`. On an error `why` has the sentence.
   Async<Connected> connect(Commands extra, Replies& extra_replies, std::string& why) const;
-
-  /// Connects to one place and greets it, without looking for anything; not bounded.
+  /// Connects to one server and greets it, without looking for anything; not bounded.
   Async<std::unique_ptr<Link>> connect_to(Endpoint to, Commands extra, Replies& extra_replies, std::string& why) const;
+  /// Connects to one of the Sentinels.
+  Async<std::unique_ptr<Link>> connect_to_sentinel(std::string& why) const;
 
-  /// The server said that the volume's slot has moved.
-  void moved_to(Endpoint to) const;
+  /// A node of the Cluster said where the volume's slot is now: "HOST:PORT", or ":PORT" for the same host.
+  void moved_to(std::string_view where, const Endpoint& from) const;
+  Endpoint resolved(std::string_view where, const Endpoint& from) const;
 
  private:
   Async<Connected> find_and_connect(Commands extra, Replies& extra_replies, std::string& why) const;
+  Async<std::unique_ptr<Link>> open_link(Endpoint to, std::string& why) const;
   Async<Endpoint> locate(std::string& why) const;
+  Async<Endpoint> ask_sentinels(std::string& why) const;
+  Async<Endpoint> ask_nodes(std::string& why) const;
+  Async<Endpoint> owner_of_slot(Endpoint node, std::string& why) const;
+  Async<std::unique_ptr<Link>> greet_sentinel(Endpoint to, std::string& why) const;
+  void remember(const Reply& slots, const Endpoint& asked) const;
+  bool wants_replica() const { return replicas_ && !address_.route_read.empty(); }
   Commands greeting() const;
 
   Address address_;
   std::string key_prefix_;
   std::shared_ptr<const TlsContext> tls_;
   BlockingPool& resolver_;
-  mutable std::mutex mutex_;               ///< guards what follows
-  mutable std::optional<Endpoint> moved_;  ///< where a Cluster sent us; forgotten when it does not answer
+  const bool replicas_;
+  mutable std::atomic<std::size_t> first_host_{0};  ///< the one that answered last
+  mutable std::mutex mutex_;                        ///< guards what follows
+  mutable std::vector<Endpoint> other_nodes_;       ///< of the Cluster, beside `hosts`
+  mutable std::optional<Endpoint> moved_;           ///< where a Cluster sent us; forgotten when it does not answer
 };
 
 }  // namespace kiseki::net::redis
