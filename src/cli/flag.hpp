@@ -70,6 +70,7 @@ Flags config_flags();
 Flags status_flags();
 Flags info_flags();
 Flags umount_flags();
+Flags objbench_flags();
 Flags mount_flags();
 
 }  // namespace kiseki::cli

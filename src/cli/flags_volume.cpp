@@ -1,4 +1,5 @@
-// Flags of the verbs that speak about a volume: format, config, status, info, umount; and those of every verb.
+// Flags of the verbs that speak about a volume or its store: format, config, status, info, umount, objbench; and those
+// of every verb.
 #include "cli/flag.hpp"
 
 namespace kiseki::cli {
@@ -158,6 +159,22 @@ constexpr Flag kUmount[] = {
     {"flush", "", kBool, "false", "first wait until staged blocks are uploaded", "UMOUNT"},
 };
 
+constexpr Flag kObjbench[] = {
+    {"storage", "", kText, "file", "kind of object store", "STORAGE"},
+    {"access-key", "", kText, "", "access key of the store", "STORAGE", {.env = "ACCESS_KEY"}},
+    {"secret-key", "", kText, "", "secret key of the store", "STORAGE", {.env = "SECRET_KEY"}},
+    {"session-token", "", kText, "", "session token of the store", "STORAGE", {.env = "SESSION_TOKEN"}},
+    {"storage-class", "sc", kText, "", "class of the objects made", "STORAGE"},
+    {"shards", "", FlagType::integer, "0", "spread over this many buckets", "STORAGE", {.allowed = "0..256"}},
+    {"block-size", "", FlagType::size, "4M", "size of a big object", "LOAD", {.unit = 'K'}},
+    {"big-object-size", "", FlagType::size, "1G", "bytes of all big objects together", "LOAD", {.unit = 'M'}},
+    {"small-object-size", "", FlagType::size, "128K", "size of a small object", "LOAD", {.unit = 'K'}},
+    {"small-objects", "", FlagType::count, "100", "number of small objects", "LOAD"},
+    {"threads", "p", FlagType::count, "4", "requests at once", "LOAD"},
+    {"skip-functional-tests", "", kBool, "false", "measure only", "LOAD"},
+    {"json", "", kBool, "false", "print JSON instead of tables", "OUTPUT"},
+};
+
 }  // namespace
 
 Flags global_flags() { return kGlobal; }
@@ -166,5 +183,6 @@ Flags config_flags() { return kConfig; }
 Flags status_flags() { return kStatus; }
 Flags info_flags() { return kInfo; }
 Flags umount_flags() { return kUmount; }
+Flags objbench_flags() { return kObjbench; }
 
 }  // namespace kiseki::cli

@@ -35,6 +35,7 @@ Try<int> run_status(const Settings&);
 Try<int> run_info(const Settings&);
 Try<int> run_mount(const Settings&);
 Try<int> run_umount(const Settings&);
+Try<int> run_objbench(const Settings&);
 Try<int> run_version(const Settings&);
 Try<int> run_probe(const Settings&);
 

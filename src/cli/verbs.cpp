@@ -88,6 +88,21 @@ constexpr Verb kVerbs[] = {
      .flags = config_flags,
      .outside_values = false,
      .run = run_config},
+    {.name = "objbench",
+     .arguments = "ENDPOINT",
+     .summary = "try an object store and measure it",
+     .about =
+         "First a table of what every request of a store must do, then how fast it does it: uploads, downloads, small "
+         "objects,\n"
+         "listings. ENDPOINT is what --bucket would be. Everything made is below __juicefs_benchmark_TIME__/ and goes "
+         "away again.\n"
+         "Exits 1 when a test failed.",
+     .examples = "  kiseki objbench /srv/objects\n"
+                 "  kiseki objbench --storage s3 https://s3.eu-west-1.amazonaws.com/bucket --threads 16 --json\n",
+     .least = 1,
+     .most = 1,
+     .flags = objbench_flags,
+     .run = run_objbench},
     {.name = "version",
      .arguments = "",
      .summary = "show the version",

@@ -88,7 +88,7 @@ TEST(Settings, MistakesNameTheirPlaceAndWhatIsAllowed) {
                 .rfind("kiseki.toml: mount.bufer-size: unknown key; allowed here: ", 0),
             0u);
   EXPECT_EQ(refusal({"mount", "/m"}, {}, "[gc]\n"),
-            "kiseki.toml: [gc]: unknown table; allowed: format, mount, umount, status, info");
+            "kiseki.toml: [gc]: unknown table; allowed: format, mount, umount, status, info, objbench");
   EXPECT_EQ(refusal({"mount", "/m"}, {}, "[mount]\no = [1]\n"),
             "kiseki.toml: mount.o: a list or table cannot stand here; allowed: text");
   EXPECT_EQ(refusal({"mount", "/m"}, {}, "x = = 1\n").rfind("kiseki.toml: line 1: ", 0), 0u);
