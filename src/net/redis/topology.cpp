@@ -27,6 +27,7 @@ Commands Topology::greeting() const {
   if (address_.kind != Address::Kind::cluster && address_.db != 0) out.emplace_back("SELECT", address_.db);
   if (address_.kind == Address::Kind::cluster && wants_replica()) out.emplace_back("READONLY");
   if (!address_.client_name.empty()) out.emplace_back("CLIENT", "SETNAME", address_.client_name);
+  out.emplace_back("PING");  // a kernel accepts for a server that is stopped: only an answer is a connection
   return out;
 }
 
@@ -77,7 +78,6 @@ Async<std::unique_ptr<Link>> Topology::connect_to(Endpoint to, Commands extra, R
   auto commands = greeting();
   auto greeted = commands.size();
   for (auto& command : extra) commands.push_back(std::move(command));
-  if (commands.empty()) co_return std::move(link);
   auto replies = co_await link->ask(std::move(commands));
   if (!replies) {
     why = fmt::format("{} does not answer: {}", to.shown(), replies.error().message());
@@ -85,7 +85,8 @@ Async<std::unique_ptr<Link>> Topology::connect_to(Endpoint to, Commands extra, R
   }
   for (std::size_t i = 0; i < greeted; ++i) {
     const auto& reply = (*replies)[i];
-    if (!reply.is_error()) continue;
+    auto loading = i + 1 == greeted && meaning_of(reply) == Errc::refused;  // PING's word: requests will be told, too
+    if (!reply.is_error() || loading) continue;
     why = fmt::format("{} refuses us: {}", to.shown(), reply.text);
     auto meaning = meaning_of(reply);
     co_return meaning ? meaning : std::error_code(Errc::denied);

@@ -1,0 +1,213 @@
+// The client behind a network that cuts, delays, stalls and loses.
+#include <gtest/gtest.h>
+
+#include "connected.hpp"
+#include "core/async.hpp"
+#include "support/redis_proxy.hpp"
+#include "support/redis_server.hpp"
+
+namespace kiseki::net::redis {
+namespace {
+
+using std::chrono::milliseconds;
+using test::RedisProxy;
+
+struct Scene {
+  test::RedisServer server;
+  RedisProxy proxy{server.port()};
+};
+
+TEST(RedisTrouble, ABatchIsOneRoundTrip) {
+  Scene scene;
+  Connected client(scene.proxy.url(), {.tracking = false});
+  ASSERT_TRUE(client.one(Command("PING")));
+  auto before = scene.proxy.round_trips();
+  Commands commands;
+  for (int i = 0; i < 1000; ++i) commands.emplace_back("SET", "k" + std::to_string(i), "v");
+  ASSERT_TRUE(client.run(std::move(commands)));
+  EXPECT_EQ(scene.proxy.round_trips() - before, 1u);
+}
+
+TEST(RedisTrouble, RequestsOfOneTurnShareARoundTrip) {
+  Scene scene;
+  scene.proxy.delay(milliseconds(20));
+  Connected client(scene.proxy.url(), {.tracking = false});
+  ASSERT_TRUE(client.one(Command("PING")));
+  auto before = scene.proxy.round_trips();
+  auto all = [](Client& c) -> Async<void> {
+    std::vector<Async<void>> ops;
+    auto one = [](Client& to) -> Async<void> {
+      CO_CHECK(co_await to.run_one(Command("INCR", "n")));
+      co_return Result<void>{};
+    };
+    for (int i = 0; i < 64; ++i) ops.push_back(one(c));
+    co_return co_await fan_out(std::move(ops), 64);
+  };
+  ASSERT_TRUE(client.runtime().wait(all(*client)));
+  EXPECT_LE(scene.proxy.round_trips() - before, 2u);
+}
+
+TEST(RedisTrouble, ALostReplyIsToldFromALostRequest) {
+  Scene scene;
+  Connected client(scene.proxy.url());
+  ASSERT_TRUE(client.one(Command("SET", "n", 0)));
+  scene.proxy.cut(RedisProxy::Cut::reply, "INCR");
+  auto executed = client.one(Command("INCR", "n"));
+  ASSERT_FALSE(executed);
+  EXPECT_EQ(executed.error(), Errc::reply_lost);
+  EXPECT_FALSE(certainly_not_executed(executed.error()));
+  EXPECT_EQ(client.one(Command("GET", "n"))->text, "1");
+  // To us a cut before the request arrived looks the same; only what never left is sent again by itself.
+  scene.proxy.cut(RedisProxy::Cut::request, "INCR");
+  EXPECT_EQ(client.one(Command("INCR", "n")).error(), Errc::reply_lost);
+  EXPECT_EQ(client.one(Command("GET", "n"))->text, "1");
+  scene.proxy.cut(RedisProxy::Cut::reply, "GET", 3);
+  auto read = client.one(Command("GET", "n"), Resend::when_lost);
+  ASSERT_TRUE(read) << read.error().message();
+  EXPECT_EQ(read->text, "1");
+  EXPECT_EQ(scene.proxy.cuts(), 5);
+}
+
+TEST(RedisTrouble, ResetsUnderLoadLoseNoRequestAndNoReplyTwice) {
+  Scene scene;
+  Connected client(scene.proxy.url());
+  ASSERT_TRUE(client.one(Command("SET", "n", 0)));
+  std::atomic<int> acknowledged{0}, unsure{0};
+  auto worker = [&](Client& c) -> Async<void> {
+    for (int i = 0; i < 200; ++i) {
+      auto reply = co_await c.run_one(Command("INCR", "n"));
+      if (reply) {
+        ++acknowledged;
+      } else if (!certainly_not_executed(reply.error())) {
+        ++unsure;
+      }
+    }
+    co_return Result<void>{};
+  };
+  auto all = [&](Client& c) -> Async<void> {
+    std::vector<Async<void>> ops;
+    for (int i = 0; i < 32; ++i) ops.push_back(worker(c));
+    co_return co_await fan_out(std::move(ops), 32);
+  };
+  std::atomic<bool> over{false};
+  std::thread trouble([&] {
+    while (!over) {
+      std::this_thread::sleep_for(milliseconds(15));
+      scene.proxy.reset_all();
+    }
+  });
+  EXPECT_TRUE(client.runtime().wait(all(*client)));
+  over = true;
+  trouble.join();
+  auto counted = std::stoi(client.one(Command("GET", "n"), Resend::when_lost)->text);
+  EXPECT_GE(counted, acknowledged);
+  EXPECT_LE(counted, acknowledged + unsure);
+  EXPECT_GT(acknowledged, 0);
+}
+
+TEST(RedisTrouble, AStallIsWaitedFor) {
+  Scene scene;
+  Connected client(scene.proxy.url());
+  ASSERT_TRUE(client.one(Command("PING")));
+  scene.proxy.stall(milliseconds(700));
+  auto begin = std::chrono::steady_clock::now();
+  EXPECT_TRUE(client.one(Command("SET", "k", "v")));
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, milliseconds(600));
+}
+
+TEST(RedisTrouble, APartitionEndsAtTheDeadlineAndHeals) {
+  Scene scene;
+  Connected client(scene.proxy.url() + "?read-timeout=600ms&dial_timeout=300ms", {.deadline = milliseconds(1000)});
+  ASSERT_TRUE(client.one(Command("PING")));
+  scene.proxy.partition(true);
+  auto reply = client.one(Command("SET", "k", "v"));
+  ASSERT_FALSE(reply);
+  EXPECT_FALSE(certainly_not_executed(reply.error())) << reply.error().message();
+  auto next = client.one(Command("SET", "k", "v"));
+  ASSERT_FALSE(next);
+  EXPECT_EQ(next.error(), Errc::unavailable);
+  scene.proxy.partition(false);
+  scene.proxy.reset_all();
+  EXPECT_TRUE(soon([&] { return client.one(Command("SET", "k", "v")).has_value(); }));
+  EXPECT_TRUE(soon([&] { return client->tracking(); }, milliseconds(8000)));
+}
+
+TEST(RedisTrouble, AStoppedServerIsNotTakenForARunningOne) {
+  Scene scene;
+  Connected client(scene.proxy.url(), {.deadline = milliseconds(600)});
+  ASSERT_TRUE(client.one(Command("PING")));
+  scene.server.stall();
+  scene.proxy.reset_all();
+  EXPECT_TRUE(soon([&] { return client.one(Command("SET", "k", "v")).error() == Errc::unavailable; }));
+  scene.server.resume();
+  EXPECT_TRUE(soon([&] { return client.one(Command("SET", "k", "v")).has_value(); }));
+}
+
+TEST(RedisTrouble, LossSlowsButBreaksNothing) {
+  Scene scene;
+  Connected client(scene.proxy.url());
+  scene.proxy.loss(0.3, milliseconds(20));
+  for (int i = 1; i <= 50; ++i) {
+    auto reply = client.one(Command("INCR", "n"));
+    ASSERT_TRUE(reply) << reply.error().message();
+    ASSERT_EQ(reply->integer, i);
+  }
+}
+
+TEST(RedisTrouble, RefusalsAreWaitedOutAndTheLogSaysSoOnce) {
+  test::RedisServer server;
+  Connected client(server.url());
+  ASSERT_TRUE(client.one(Command("PING")));
+  testing::internal::CaptureStderr();
+  auto master = test::free_port();
+  server.command("REPLICAOF 127.0.0.1 " + std::to_string(master));  // writes are refused: -READONLY
+  std::thread writes([&] {
+    auto reply = client.one(Command("SET", "k", "v"));
+    EXPECT_TRUE(reply && !reply->is_error()) << (reply ? reply->text : reply.error().message());
+  });
+  std::this_thread::sleep_for(milliseconds(700));
+  server.command("REPLICAOF NO ONE");
+  writes.join();
+  auto log = testing::internal::GetCapturedStderr();
+  auto first = log.find("redis.refuses");
+  EXPECT_NE(first, std::string::npos) << log;
+  EXPECT_EQ(log.find("redis.refuses", first + 1), std::string::npos) << log;
+  EXPECT_NE(log.find("redis.accepts"), std::string::npos) << log;
+}
+
+TEST(RedisTrouble, AFullServerIsNoRetry) {
+  test::RedisServer server;
+  Connected client(server.url());
+  server.command("CONFIG SET maxmemory 1mb");
+  auto reply = client.one(Command("SET", "k", std::string(1000, 'x')));
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(meaning_of(*reply), Errc::full) << reply->text;
+  Script writes("redis.call('SET', KEYS[1], 'x') return 1");
+  auto script = client.runtime().wait(client->eval(writes, {"k"}, {}));
+  ASSERT_TRUE(script);
+  EXPECT_EQ(meaning_of(*script), Errc::full) << script->text;
+}
+
+TEST(RedisTrouble, AKilledScriptIsRunAgain) {
+  test::RedisServer::Options options;
+  options.config = {"lua-time-limit 50"};
+  test::RedisServer server(options);
+  Connected client(server.url());
+  Script spins("if redis.call('GET', KEYS[1]) == 'stop' then return 'done' end while true do end");
+  std::thread kills([&] {
+    // Between being killed and running again the script lets others in.
+    EXPECT_TRUE(soon([&] { return server.command("SCRIPT KILL").starts_with("+OK"); }));
+    EXPECT_TRUE(soon([&] {
+      if (server.command("SET k stop").starts_with("+OK")) return true;
+      server.command("SCRIPT KILL");
+      return false;
+    }));
+  });
+  auto reply = client.runtime().wait(client->eval(spins, {"k"}, {}));
+  kills.join();
+  ASSERT_TRUE(reply) << reply.error().message();
+  EXPECT_EQ(reply->text, "done");
+}
+
+}  // namespace
+}  // namespace kiseki::net::redis
