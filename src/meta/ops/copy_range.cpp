@@ -1,8 +1,9 @@
 #include <algorithm>
 #include <map>
 
+#include "core/shown_slices.hpp"
+#include "meta/op_timer.hpp"
 #include "meta/ops/common.hpp"
-#include "meta/ops/visible.hpp"
 
 namespace kiseki::meta {
 
@@ -22,6 +23,26 @@ Keys source_chunks(const Copy& copy) {
   auto first = copy.in_offset / kChunkBytes, last = (copy.in_offset + copy.length - 1) / kChunkBytes;
   for (auto i = first; i <= last; ++i) keys.push_back(ChunkKey{copy.in, ChunkIndex{static_cast<std::uint32_t>(i)}});
   return keys;
+}
+
+/// What shows in bytes [begin, end) of a chunk, without gaps: holes (slice 0) where nothing was written.
+Slices shown_between(const Slices& records, std::uint32_t begin, std::uint32_t end) {
+  Slices pieces;
+  auto hole_until = [&](std::uint32_t to) {
+    if (begin < to) pieces.push_back({begin, SliceId{0}, 0, 0, to - begin});
+  };
+  for (auto piece : shown_slices(records)) {
+    if (piece.pos >= end) break;
+    auto stop = std::min(piece.pos + piece.len, end);
+    if (stop <= begin) continue;
+    hole_until(piece.pos);
+    auto skipped = std::max(begin, piece.pos) - piece.pos;
+    begin = piece.pos + skipped;
+    pieces.push_back({begin, piece.id, piece.size, piece.off + skipped, stop - begin});
+    begin = stop;
+  }
+  hole_until(end);
+  return pieces;
 }
 
 /// Records for the target's chunks, in order of offset.
@@ -53,7 +74,7 @@ Target translate_all(Txn& txn, const Copy& copy) {
     auto slices = txn.get_or<Slices>(key, {});
     auto base = chunk.index.value * kChunkBytes;
     auto from = std::max(copy.in_offset, base) - base, to = std::min(end, base + kChunkBytes) - base;
-    for (auto& piece : visible(slices, static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to)))
+    for (auto& piece : shown_between(slices, static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to)))
       translate(target, copy, base + piece.pos, piece);
     txn.check(SlicesBeginWith{chunk, std::move(slices)});
   }
@@ -98,6 +119,7 @@ Async<CopiedRange> copy_in(Txn& txn, Copy copy) {
 
 Async<CopiedRange> copy_range(Client& client, Ino in, std::uint64_t in_offset, Ino out, std::uint64_t out_offset,
                               std::uint64_t length) {
+  OpTimer timer(OpName::copy_range);
   // More than this in one commit would hold everyone else up; callers ask again for the rest.
   constexpr std::uint64_t kMost = 64 * kChunkBytes;
   length = std::min(length, kMost);

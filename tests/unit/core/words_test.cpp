@@ -13,6 +13,7 @@
 #include "core/guard.hpp"
 #include "core/ids.hpp"
 #include "core/sharded.hpp"
+#include "core/shown_slices.hpp"
 #include "support/run.hpp"
 
 namespace kiseki {
@@ -124,6 +125,16 @@ TEST(Sharded, CountsUnderThreads) {
   EXPECT_EQ(shards_used, 8u) << "sequential inodes spread over all shards";
   const auto& view = table;
   EXPECT_EQ(view.with(Ino{7}, [](const auto& map) { return map.at(Ino{7}); }), 40);
+}
+
+TEST(ShownSlices, LaterRecordsCoverEarlierOnes) {
+  Slices records{{10, SliceId{10}, 30, 0, 30}, {20, SliceId{11}, 16, 0, 16}, {16, SliceId{12}, 10, 0, 10}};
+  EXPECT_EQ(shown_slices(records), (Slices{{10, SliceId{10}, 30, 0, 6},
+                                           {16, SliceId{12}, 10, 0, 10},
+                                           {26, SliceId{11}, 16, 6, 10},
+                                           {36, SliceId{10}, 30, 26, 4}}));
+  EXPECT_TRUE(shown_slices({}).empty());
+  EXPECT_TRUE(shown_slices({{0, SliceId{1}, 4, 0, 4}, {0, SliceId{0}, 0, 0, 4}}).empty()) << "a hole on top";
 }
 
 }  // namespace
