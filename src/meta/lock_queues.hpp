@@ -5,6 +5,7 @@
 
 #include "core/async.hpp"
 #include "core/ids.hpp"
+#include "meta/lock_waits.hpp"
 
 namespace kiseki::meta {
 
@@ -14,9 +15,13 @@ class LockQueues {
  public:
   Signal& of(Ino ino) { return signals_[std::hash<Ino>()(ino) >> 32 & (kSignals - 1)]; }
 
+  LockWaits& waits() { return waits_; }
+  void unlocked(Ino ino) { waits_.unlocked(ino, of(ino)); }
+
  private:
   static constexpr std::size_t kSignals = 64;
   std::array<Signal, kSignals> signals_;
+  LockWaits waits_;
 };
 
 }  // namespace kiseki::meta

@@ -1,6 +1,8 @@
+#include <optional>
 #include <random>
 
 #include "core/async.hpp"
+#include "core/guard.hpp"
 #include "meta/lock_queues.hpp"
 #include "meta/ops/common.hpp"
 #include "meta/ops/range_locks.hpp"
@@ -26,14 +28,32 @@ Async<void> wait_for_unlock(Client& client, Ino ino, std::uint64_t ticket, int t
   co_return done();
 }
 
-/// Tries until it is granted, waiting in between if told to. `attempt` answers EAGAIN while someone is in the way.
+/// Somebody of this mount who holds a lock in the way of ours.
+struct InTheWay {
+  std::uint64_t waiter = 0;
+  std::optional<std::uint64_t> holder;  ///< none: it is another client's, or a flock
+};
+
+/// Errors: EDEADLK when `way.holder` waits for us.
+Async<void> wait_for_holder(Client& client, Ino ino, InTheWay way, std::uint64_t ticket, int tries) {
+  if (!way.holder) co_return co_await wait_for_unlock(client, ino, ticket, tries);
+  auto& queues = client.lock_queues();
+  auto verdict = queues.waits().begin(way.waiter, *way.holder, ino, queues.of(ino), ticket);
+  if (verdict == LockWaits::Verdict::deadlock) co_return posix(EDEADLK);
+  Guard waited([&] { queues.waits().end(way.waiter, *way.holder, ino); });
+  co_return co_await wait_for_unlock(client, ino, ticket, tries);
+}
+
+/// Tries until it is granted, waiting in between if told to. `attempt` answers EAGAIN while someone is in the way, and
+/// says who.
 template <class Attempt>
 Async<void> acquire(Client& client, Ino ino, bool wait, Attempt attempt) {
   for (int tries = 0;; ++tries) {
     auto ticket = client.lock_queues().of(ino).ticket();
-    Result<void> taken = co_await attempt();
+    InTheWay way;
+    Result<void> taken = co_await attempt(way);
     if (taken || taken.error() != posix(EAGAIN) || !wait) co_return taken;
-    CO_CHECK(co_await wait_for_unlock(client, ino, ticket, tries));
+    CO_CHECK(co_await wait_for_holder(client, ino, way, ticket, tries));
   }
 }
 
@@ -61,7 +81,7 @@ Async<void> drop_flock(Client& client, Ino ino, std::uint64_t owner) {
   Commit commit;
   commit.writes.push_back(EraseFileLock{ino, client.session(), owner});
   CO_TRY(auto outcome, co_await client.commit(std::move(commit)));
-  client.lock_queues().of(ino).notify_all();
+  client.lock_queues().unlocked(ino);
   co_return outcome.applied ? done() : Result<void>(posix(EIO));
 }
 
@@ -69,8 +89,9 @@ bool is_own(const RangeLocks& locks, SessionId sid, std::uint64_t owner) {
   return locks.sid == sid && locks.owner == owner;
 }
 
-Async<void> try_set_lock(Client& client, Ino ino, std::uint64_t owner, RangeLock want) {
+Async<void> try_set_lock(Client& client, Ino ino, std::uint64_t owner, RangeLock want, InTheWay& way) {
   co_return co_await transact<void>(client, [&](Txn& txn) -> Async<void> {
+    way = {owner, {}};
     RangeLocksKey key{ino};
     if (want.type == kUnlock) {
       CO_CHECK(co_await txn.load(key));  // also of an inode that is gone
@@ -80,10 +101,12 @@ Async<void> try_set_lock(Client& client, Ino ino, std::uint64_t owner, RangeLock
     auto sid = client.session();
     RangeLocks own{sid, owner, {}};
     for (auto& held : txn.get_or<RangeLockTable>(key, {})) {
-      if (is_own(held, sid, owner))
+      if (is_own(held, sid, owner)) {
         own = held;
-      else if (want.type != kUnlock && conflict(held.ranges, want))
+      } else if (want.type != kUnlock && conflict(held.ranges, want)) {
+        if (held.sid == sid) way.holder = held.owner;
         co_return posix(EAGAIN);
+      }
     }
     auto after = with_lock(own.ranges, want);
     if (after == own.ranges) co_return done();
@@ -99,8 +122,9 @@ Async<void> try_set_lock(Client& client, Ino ino, std::uint64_t owner, RangeLock
 Async<void> flock(Client& client, Ino ino, std::uint64_t owner, std::uint32_t type, bool wait) {
   if (type > kUnlock) co_return posix(EINVAL);
   if (type == kUnlock) co_return co_await drop_flock(client, ino, owner);
-  auto taken = co_await acquire(client, ino, wait, [&] { return try_flock(client, ino, owner, type == kWriteLock); });
-  if (taken && type == kReadLock) client.lock_queues().of(ino).notify_all();  // it may have been exclusive before
+  auto taken =
+      co_await acquire(client, ino, wait, [&](InTheWay&) { return try_flock(client, ino, owner, type == kWriteLock); });
+  if (taken && type == kReadLock) client.lock_queues().unlocked(ino);  // it may have been exclusive before
   co_return taken;
 }
 
@@ -125,8 +149,8 @@ Async<RangeLock> get_lock(Client& client, Ino ino, std::uint64_t owner, RangeLoc
 Async<void> set_lock(Client& client, Ino ino, std::uint64_t owner, RangeLock want, bool wait) {
   if (want.type > kUnlock || want.start > want.end) co_return posix(EINVAL);
   auto taken = co_await acquire(client, ino, wait && want.type != kUnlock,
-                                [&] { return try_set_lock(client, ino, owner, want); });
-  if (taken && want.type != kWriteLock) client.lock_queues().of(ino).notify_all();
+                                [&](InTheWay& way) { return try_set_lock(client, ino, owner, want, way); });
+  if (taken && want.type != kWriteLock) client.lock_queues().unlocked(ino);
   co_return taken;
 }
 

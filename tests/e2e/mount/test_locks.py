@@ -35,6 +35,22 @@ def add_many(path, count):
         os.close(fd)  # closing releases a POSIX lock
 
 
+def take_both(first, second, mine, theirs, told):
+    """Takes one lock, waits until the other process has its own, wants that one too."""
+    fds = [os.open(path, os.O_RDWR) for path in (first, second)]
+    fcntl.lockf(fds[0], fcntl.LOCK_EX)
+    mine.set()
+    theirs.wait(30)
+    try:
+        fcntl.lockf(fds[1], fcntl.LOCK_EX)
+        told.put(0)
+    except OSError as refused:
+        told.put(refused.errno)
+    told.close()
+    told.join_thread()
+    os._exit(0)  # the end of the process releases what it has
+
+
 def whole_flock(fd):
     fcntl.flock(fd, fcntl.LOCK_EX)
 
@@ -114,6 +130,19 @@ class LocksTest(mounted.MountedTest):
                 process.join()
                 self.assertGreaterEqual(told.get(timeout=30), released)
                 waiter.join()
+
+    def test_a_deadlock_is_refused(self):
+        other = self.path("other")
+        with open(other, "wb"):
+            pass
+        told, one, two = multiprocessing.Queue(), multiprocessing.Event(), multiprocessing.Event()
+        both = [multiprocessing.Process(target=take_both, args=(self.file, other, one, two, told)),
+                multiprocessing.Process(target=take_both, args=(other, self.file, two, one, told))]
+        for process in both:
+            process.start()
+        self.assertEqual([0, errno.EDEADLK], sorted(told.get(timeout=60) for _ in both))
+        for process in both:
+            process.join(30)
 
     def test_an_interrupted_wait_ends(self):
         self.holder(whole_flock)

@@ -3,32 +3,11 @@
 
 #include "core/async.hpp"
 #include "meta/ops/acl_rules.hpp"
-#include "meta/ops/range_locks.hpp"
-#include "meta/ops/visible.hpp"
 #include "volume.hpp"
 
 namespace kiseki::meta::test {
 
 using namespace op;
-
-TEST(RangeLocks, SplitAndJoin) {
-  std::vector<RangeLock> held{{kWriteLock, 7, 0, 99}};
-  auto split = with_lock(held, {kUnlock, 7, 40, 59});
-  EXPECT_EQ(split, (std::vector<RangeLock>{{kWriteLock, 7, 0, 39}, {kWriteLock, 7, 60, 99}}));
-  EXPECT_EQ(with_lock(split, {kWriteLock, 7, 40, 59}), held);
-  auto mixed = with_lock(held, {kReadLock, 7, 50, 200});
-  EXPECT_EQ(mixed, (std::vector<RangeLock>{{kWriteLock, 7, 0, 49}, {kReadLock, 7, 50, 200}}));
-  EXPECT_TRUE(with_lock(mixed, {kUnlock, 0, 0, 0x7FFFFFFFFFFFFFFF}).empty());
-}
-
-TEST(Visible, LaterRecordsCoverEarlierOnes) {
-  Slices records{{10, SliceId{10}, 30, 0, 30}, {20, SliceId{11}, 16, 0, 16}, {16, SliceId{12}, 10, 0, 10}};
-  EXPECT_EQ(visible(records, 0, 40), (Slices{{0, SliceId{0}, 0, 0, 10},
-                                             {10, SliceId{10}, 30, 0, 6},
-                                             {16, SliceId{12}, 10, 0, 10},
-                                             {26, SliceId{11}, 16, 6, 10},
-                                             {36, SliceId{10}, 30, 26, 4}}));
-}
 
 TEST(Acl, KernelFormThereAndBack) {
   AclRule rule;
@@ -121,70 +100,6 @@ TEST(MetaOps, RacingRenamesMakeNoCycleEither) {
       EXPECT_TRUE((first == 0 && second == EINVAL) || (first == EINVAL && second == 0)) << first << " " << second;
     });
   }
-}
-
-TEST(MetaOps, LocksExcludeAndWake) {
-  Volume v(Volume::plain(), {.post = true});
-  kiseki::test::run([&]() -> asio::awaitable<void> {
-    co_await v.open();
-    auto file = co_await v.file(kRootIno, "f");
-    CO_ASSERT_OK(file);
-    CO_ASSERT_OK(co_await flock(*v.client, *file, 1, kWriteLock, false));
-    auto busy = co_await flock(*v.client, *file, 2, kReadLock, false);
-    EXPECT_EQ(error_of(busy), EAGAIN);
-    bool granted = false;
-    TaskGroup tasks(co_await asio::this_coro::executor);
-    tasks.spawn([](Volume& volume, Ino ino, bool& done) -> asio::awaitable<void> {
-      auto taken = co_await flock(*volume.client, ino, 2, kWriteLock, true);
-      done = taken.has_value();
-    }(v, *file, granted));
-    co_await sleep_for(std::chrono::milliseconds(5));
-    EXPECT_FALSE(granted);
-    CO_ASSERT_OK(co_await flock(*v.client, *file, 1, kUnlock, false));
-    co_await tasks.join();
-    EXPECT_TRUE(granted);
-    CO_ASSERT_OK(co_await set_lock(*v.client, *file, 5, {kWriteLock, 42, 0, 9}, false));
-    auto seen = co_await get_lock(*v.client, *file, 6, {kReadLock, 43, 5, 5});
-    CO_ASSERT_OK(seen);
-    EXPECT_EQ(*seen, (RangeLock{kWriteLock, 42, 0, 9}));
-    CO_ASSERT_OK(co_await release_locks(*v.client, *file, 5, false));
-    auto free = co_await get_lock(*v.client, *file, 6, {kReadLock, 43, 5, 5});
-    CO_ASSERT_OK(free);
-    EXPECT_EQ(free->type, kUnlock);
-    co_await tasks.close();
-  });
-}
-
-TEST(MetaOps, LimitsAndQuotas) {
-  auto format = Volume::plain();
-  format.inodes = 3;
-  format.capacity = 1 << 20;
-  Volume v(format);
-  kiseki::test::run([&]() -> asio::awaitable<void> {
-    co_await v.open();
-    auto dir = co_await v.dir(kRootIno, "d");
-    CO_ASSERT_OK(dir);
-    auto file = co_await v.file(*dir, "f");
-    CO_ASSERT_OK(file);
-    auto big = co_await v.write(*file, 0, 2 << 20);
-    EXPECT_EQ(error_of(big), ENOSPC);
-    Commit quota;
-    quota.writes.push_back(PutQuota{{QuotaKind::directory, dir->value}, {8192, 0, 4096, 1}});
-    CO_ASSERT_OK(co_await v.client->commit(std::move(quota)));
-    auto over = co_await v.write(*file, 0, 10'000);
-    EXPECT_EQ(error_of(over), EDQUOT);
-    CO_ASSERT_OK(co_await v.write(*file, 0, 8'000));
-    auto sub = co_await v.dir(*dir, "s");
-    EXPECT_EQ(error_of(sub), EDQUOT);
-    auto stored = co_await v.record(QuotaKey{QuotaKind::directory, dir->value});
-    EXPECT_EQ(std::get<Quota>(stored).used_space, 8192);
-    CO_ASSERT_OK(co_await v.file(kRootIno, "third"));
-    auto fourth = co_await v.file(kRootIno, "fourth");
-    EXPECT_EQ(error_of(fourth), ENOSPC);
-    CO_ASSERT_OK(co_await rename(*v.client, v.root, *dir, "f", kRootIno, "f", 0));
-    stored = co_await v.record(QuotaKey{QuotaKind::directory, dir->value});
-    EXPECT_EQ(std::get<Quota>(stored).used_space, 0);
-  });
 }
 
 TEST(MetaOps, CompactionReplacesOrGivesBack) {

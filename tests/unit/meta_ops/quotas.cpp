@@ -1,0 +1,135 @@
+// Limits of the volume, of directories, of users and groups.
+#include "core/async.hpp"
+#include "volume.hpp"
+
+namespace kiseki::meta::test {
+
+TEST(MetaOps, LimitsAndQuotas) {
+  auto format = Volume::plain();
+  format.inodes = 3;
+  format.capacity = 1 << 20;
+  Volume v(format);
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    auto dir = co_await v.dir(kRootIno, "d");
+    CO_ASSERT_OK(dir);
+    auto file = co_await v.file(*dir, "f");
+    CO_ASSERT_OK(file);
+    auto big = co_await v.write(*file, 0, 2 << 20);
+    EXPECT_EQ(error_of(big), ENOSPC);
+    Commit quota;
+    quota.writes.push_back(PutQuota{{QuotaKind::directory, dir->value}, {8192, 0, 4096, 1}});
+    CO_ASSERT_OK(co_await v.client->commit(std::move(quota)));
+    auto over = co_await v.write(*file, 0, 10'000);
+    EXPECT_EQ(error_of(over), EDQUOT);
+    CO_ASSERT_OK(co_await v.write(*file, 0, 8'000));
+    auto sub = co_await v.dir(*dir, "s");
+    EXPECT_EQ(error_of(sub), EDQUOT);
+    auto stored = co_await v.record(QuotaKey{QuotaKind::directory, dir->value});
+    EXPECT_EQ(std::get<Quota>(stored).used_space, 8192);
+    CO_ASSERT_OK(co_await v.file(kRootIno, "third"));
+    auto fourth = co_await v.file(kRootIno, "fourth");
+    EXPECT_EQ(error_of(fourth), ENOSPC);
+    CO_ASSERT_OK(co_await rename(*v.client, v.root, *dir, "f", kRootIno, "f", 0));
+    stored = co_await v.record(QuotaKey{QuotaKind::directory, dir->value});
+    EXPECT_EQ(std::get<Quota>(stored).used_space, 0);
+  });
+}
+
+namespace {
+
+constexpr QuotaKey kUser{QuotaKind::user, 1000}, kGroup{QuotaKind::group, 50};
+
+asio::awaitable<Quota> stored(Volume& v, QuotaKey key) {
+  auto found = co_await v.record(key);
+  auto* quota = std::get_if<Quota>(&found);
+  EXPECT_TRUE(quota) << "no row";
+  co_return quota ? *quota : Quota{};
+}
+
+Async<void> put_quota(Volume& v, QuotaKey key, std::int64_t space, std::int64_t inodes) {
+  auto found = co_await v.record(key);
+  auto* known = std::get_if<Quota>(&found);
+  Commit commit;
+  commit.writes.push_back(
+      PutQuota{key, {space, inodes, known ? known->used_space : 0, known ? known->used_inodes : 0}});
+  CO_CHECK(co_await v.client->commit(std::move(commit)));
+  co_return Result<void>{};
+}
+
+Async<Ino> file_of(Volume& v, std::string name, std::uint32_t uid, std::uint32_t gid) {
+  NewInode what{FileType::file, 0644, 0, 0, {}};
+  Who who{uid, gid, false};
+  CO_TRY(auto made, co_await make(*v.client, who, kRootIno, std::move(name), std::move(what)));
+  co_return made.ino;
+}
+
+Format counting_owners() {
+  auto format = Volume::plain();
+  format.user_group_quota = true;
+  return format;
+}
+
+}  // namespace
+
+TEST(Quotas, OfUsersAndGroupsAreKept) {
+  Volume v(counting_owners());
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    CO_ASSERT_OK(co_await put_quota(v, kUser, 16384, 0));
+    CO_ASSERT_OK(co_await put_quota(v, kGroup, 0, 3));
+    auto mine = co_await file_of(v, "mine", 1000, 50);
+    CO_ASSERT_OK(mine);
+    CO_ASSERT_OK(co_await v.write(*mine, 0, 10'000));  // 12 KiB of 16
+    EXPECT_EQ((co_await stored(v, kUser)).used_space, 12288);
+    auto over_space = co_await v.write(*mine, 10'000, 10'000);
+    EXPECT_EQ(error_of(over_space), EDQUOT) << "the user's space";
+    auto longer = co_await truncate(*v.client, v.root, *mine, 20'000, false);
+    EXPECT_EQ(error_of(longer), EDQUOT);
+    auto theirs = co_await file_of(v, "theirs", 1001, 50);  // the group counts, the user does not
+    CO_ASSERT_OK(theirs);
+    CO_ASSERT_OK(co_await v.write(*theirs, 0, 1 << 20));
+    CO_ASSERT_OK(co_await file_of(v, "third", 1001, 50));
+    auto over_inodes = co_await file_of(v, "fourth", 1002, 50);
+    EXPECT_EQ(error_of(over_inodes), EDQUOT) << "the group's inodes";
+    EXPECT_EQ((co_await stored(v, kGroup)).used_inodes, 3);
+    CO_ASSERT_OK(co_await file_of(v, "elsewhere", 1002, 51));
+    // Nothing that was refused was counted, and what goes is given back.
+    EXPECT_EQ((co_await stored(v, kUser)).used_space, 12288);
+    CO_ASSERT_OK(co_await unlink(*v.client, v.root, kRootIno, "theirs"));
+    EXPECT_EQ((co_await stored(v, kGroup)).used_inodes, 2);
+    CO_ASSERT_OK(co_await file_of(v, "fourth", 1002, 50));
+    CO_ASSERT_OK(co_await truncate(*v.client, v.root, *mine, 0, false));
+    EXPECT_EQ((co_await stored(v, kUser)).used_space, 0);
+  });
+}
+
+TEST(Quotas, ChownMovesUsageToTheNewOwner) {
+  Volume v(counting_owners());
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    auto file = co_await file_of(v, "f", 1001, 51);
+    CO_ASSERT_OK(file);
+    CO_ASSERT_OK(co_await v.write(*file, 0, 10'000));
+    AttrChange change;
+    change.set = kUid | kGid;
+    change.to.uid = 1000, change.to.gid = 50;
+    CO_ASSERT_OK(co_await setattr(*v.client, v.root, *file, change));
+    EXPECT_EQ((co_await stored(v, kUser)).used_space, 12288);
+    EXPECT_EQ((co_await stored(v, kGroup)).used_inodes, 1);
+    EXPECT_EQ((co_await stored(v, {QuotaKind::user, 1001})).used_space, 0);
+    EXPECT_EQ((co_await stored(v, {QuotaKind::group, 51})).used_inodes, 0);
+  });
+}
+
+TEST(Quotas, RootIsCountedButNotLimited) {
+  Volume v(counting_owners());
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    CO_ASSERT_OK(co_await put_quota(v, {QuotaKind::user, 0}, 4096, 1));
+    for (const char* name : {"a", "b", "c"}) CO_ASSERT_OK(co_await v.file(kRootIno, name));
+    EXPECT_GE((co_await stored(v, {QuotaKind::user, 0})).used_inodes, 3);
+  });
+}
+
+}  // namespace kiseki::meta::test
