@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -43,6 +44,41 @@ std::vector<std::string> split_colons(const std::string& list) {
     at = colon + 1;
   }
   return out;
+}
+
+bool is_label_name(std::string_view name) {
+  auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
+  return !name.empty() && letter(name.front()) &&
+         std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
+}
+
+Try<std::map<std::string, std::string>> labels_of(const Settings& settings) {
+  std::map<std::string, std::string> out;
+  const auto list = settings.text("custom-labels");
+  for (std::string_view left = list; !left.empty();) {
+    auto one = left.substr(0, left.find(';'));
+    left.remove_prefix(std::min(one.size() + 1, left.size()));
+    auto colon = one.find(':');
+    if (colon == std::string_view::npos || !is_label_name(one.substr(0, colon))) {
+      return Failure{Exit::failed, fmt::format("{}: \"{}\" is not valid; allowed: NAME:VALUE;NAME:VALUE with names of "
+                                               "letters, digits and _",
+                                               settings.origin("custom-labels"), one)};
+    }
+    out.insert_or_assign(std::string(one.substr(0, colon)), std::string(one.substr(colon + 1)));
+  }
+  return out;
+}
+
+Try<void> plan_memory(const Settings& settings, MountPlan& plan) {
+  plan.buffer_bytes = settings.count("buffer-size");
+  plan.readahead_bytes = settings.count("max-readahead");
+  plan.no_huge_pages = settings.on("disable-transparent-hugepage");
+  if (settings.text("overflow-dir").empty()) return boost::system::in_place_value;
+  plan.overflow_dir = absolute_path(settings.text("overflow-dir"));
+  plan.overflow_bytes = settings.count("overflow-size");
+  if (::access(plan.overflow_dir.c_str(), R_OK | W_OK | X_OK) == 0) return boost::system::in_place_value;
+  return Failure{Exit::failed, fmt::format("{}: {} is no directory that can be written to",
+                                           settings.origin("overflow-dir"), plan.overflow_dir)};
 }
 
 /// Refuses what is mounted already; the rest (a file, no such directory, a dead mount) is said when mounting.
@@ -141,16 +177,15 @@ Try<MountPlan> plan_mount(const Settings& settings) {
   const auto& arguments = settings.arguments();
   TRY(plan.mount_point, checked_mount_point(arguments.back()));
   plan.loops = static_cast<unsigned>(settings.count("loops"));
-  plan.buffer_bytes = settings.count("buffer-size");
-  plan.readahead_bytes = settings.count("max-readahead");
   plan.cache_full_writes = settings.on("cache-large-write");
-  plan.no_huge_pages = settings.on("disable-transparent-hugepage");
+  TRY_CHECK(plan_memory(settings, plan));
   plan_metadata(settings, plan);
   plan_store(settings, plan);
   plan_kernel_side(settings, plan);
   TRY_CHECK(plan_volume(settings, plan));
   plan.metrics = settings.text("metrics");
   plan.metrics_given = settings.given("metrics");
+  TRY(plan.labels, labels_of(settings));
   if (arguments.size() == 2) {
     TRY(plan.meta_url, absolute_meta_url(arguments.front()));
   } else {

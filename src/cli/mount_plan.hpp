@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +26,8 @@ struct MountPlan {
   std::size_t buffer_bytes = 0, readahead_bytes = 0;
   bool cache_full_writes = false;
   std::size_t memory_cache_bytes = 0;  ///< for blocks beside the buffers (--cache-dir memory)
+  std::string overflow_dir;            ///< empty: none
+  std::size_t overflow_bytes = 0;      ///< of a mapped file there, once buffer_bytes are used up
   bool no_huge_pages = false;
 
   meta::ClientOptions client;
@@ -43,8 +46,9 @@ struct MountPlan {
   fuse::MountOptions device;     ///< without `source`
   fuse::SessionOptions session;  ///< without `acl`, which the volume's format says
 
-  std::string metrics;         ///< HOST:PORT
-  bool metrics_given = false;  ///< by the user: then a port in use is an error
+  std::string metrics;                        ///< HOST:PORT
+  bool metrics_given = false;                 ///< by the user: then a port in use is an error
+  std::map<std::string, std::string> labels;  ///< further ones, on every metric
 };
 
 /// Works the plan out and checks what can be checked without opening anything: the mount point, UID:GID, transports.

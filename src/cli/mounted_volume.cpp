@@ -135,7 +135,9 @@ Try<void> MountedVolume::open_store() {
 /// What codecs may take is no longer there for buffers: the sum stays --buffer-size.
 void MountedVolume::make_arena(std::size_t taken_by_codecs) {
   auto limit = plan_.buffer_bytes - std::min<std::size_t>(taken_by_codecs, plan_.buffer_bytes / 2);
-  arena_ = std::make_unique<BufferArena>(BufferArena::Options{.limit_bytes = limit + plan_.memory_cache_bytes});
+  arena_ = std::make_unique<BufferArena>(BufferArena::Options{.limit_bytes = limit + plan_.memory_cache_bytes,
+                                                              .overflow_dir = plan_.overflow_dir,
+                                                              .overflow_bytes = plan_.overflow_bytes});
 }
 
 /// The directory that becomes the root of a mount with --subdir; made when it is missing.
@@ -209,10 +211,16 @@ Try<void> MountedVolume::open_volume() {
 
 /// A metrics page that cannot listen is no reason not to mount.
 void MountedVolume::start_metrics() {
-  metrics::set_common_labels({{"instance", host_name()},
-                              {"mp", plan_.mount_point},
-                              {"vol_name", format_->name},
-                              {"juicefs_version", kSessionVersion}});
+  auto labels = plan_.labels;
+  labels.insert_or_assign("instance", host_name());
+  labels.insert_or_assign("mp", plan_.mount_point);
+  labels.insert_or_assign("vol_name", format_->name);
+  labels.insert_or_assign("juicefs_version", kSessionVersion);
+  metrics::set_common_labels(std::move(labels));
+  meter_ =
+      std::make_unique<VolumeMeter>(*client_, *arena_, vfs::block_cache_of(*data_), *volume_, runtime_.executor(0));
+  metrics::all().subdir_info.with({plan_.volume.subdir ? plan_.subdir : ""}).set(1);
+  if (plan_.background_jobs) meter_->follow_usage();
   if (plan_.metrics.empty()) return;
   metrics_ = std::make_unique<net::MetricsServer>(runtime_);
   auto started = metrics_->start(plan_.metrics, plan_.metrics_given ? net::IfBusy::fail : net::IfBusy::any_port);
@@ -238,6 +246,7 @@ void MountedVolume::serve(fuse::UniqueFd device, std::optional<fuse::Settings> t
 asio::awaitable<void> MountedVolume::shut_down() {
   if (serving_) co_await serving_->join();
   if (metrics_) co_await metrics_->close();
+  if (meter_) co_await meter_->close();
   if (housekeeper_) co_await housekeeper_->close();
   if (reaper_) co_await reaper_->close();
   if (data_) {
@@ -252,6 +261,7 @@ void MountedVolume::close() {
   runtime_.wait(shut_down());
   serving_.reset();
   metrics_.reset();
+  meter_.reset();
   session_.reset();
   volume_.reset();
   housekeeper_.reset();

@@ -7,6 +7,7 @@
 
 #include "chunk/block_key.hpp"
 #include "cli/mount_plan.hpp"
+#include "cli/volume_meter.hpp"
 #include "core/memory.hpp"
 #include "core/runtime.hpp"
 #include "fuse/session.hpp"
@@ -71,6 +72,7 @@ class MountedVolume {
   std::unique_ptr<meta::Housekeeper> housekeeper_;
   std::unique_ptr<vfs::Volume> volume_;
   std::unique_ptr<fuse::Session> session_;
+  std::unique_ptr<VolumeMeter> meter_;
   std::unique_ptr<net::MetricsServer> metrics_;
   std::unique_ptr<TaskGroup> serving_;
 };

@@ -20,10 +20,22 @@ using prometheus::MetricFamily;
 using prometheus::MetricType;
 using Labels = std::vector<ClientMetric::Label>;
 
-std::mutex g_mutex;  // guards g_common
+std::mutex g_mutex;  // guards both
 Labels g_common;
+std::vector<std::weak_ptr<const std::function<void()>>> g_refreshers;
+
+void refresh_all() {
+  std::vector<Refresh> alive;
+  {
+    std::lock_guard lock(g_mutex);
+    for (const auto& one : g_refreshers)
+      if (auto refresh = one.lock()) alive.push_back(std::move(refresh));
+  }
+  for (const auto& refresh : alive) (*refresh)();
+}
 
 std::vector<MetricFamily> collect() {
+  refresh_all();
   std::vector<MetricFamily> families;
   for (const auto& value : detail::process_values()) {
     auto& family = families.emplace_back();
@@ -71,6 +83,14 @@ void set_common_labels(std::map<std::string, std::string> labels) {
   std::lock_guard lock(g_mutex);
   g_common.clear();
   for (auto& [name, value] : labels) g_common.push_back({name, value});
+}
+
+Refresh refresh_with(std::function<void()> refresh) {
+  auto kept = std::make_shared<const std::function<void()>>(std::move(refresh));
+  std::lock_guard lock(g_mutex);
+  std::erase_if(g_refreshers, [](const auto& one) { return one.expired(); });
+  g_refreshers.push_back(kept);
+  return kept;
 }
 
 std::string metrics_text() {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <functional>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "core/metric_types.hpp"
@@ -127,6 +129,11 @@ Catalog& all();
 
 /// Labels on every series: instance, juicefs_version, mp, vol_name and the user's own.
 void set_common_labels(std::map<std::string, std::string> labels);
+
+/// As long as the returned object lives, `refresh` runs before anybody is shown the catalog: it sets what others count.
+/// Any thread; it must not block, nor look at the catalog's text itself.
+using Refresh = std::shared_ptr<const std::function<void()>>;
+[[nodiscard]] Refresh refresh_with(std::function<void()> refresh);
 
 /// Everything in Prometheus text format (version 0.0.4), with juicefs_uptime, cpu_usage, memory and process_* of now.
 std::string metrics_text();

@@ -4,6 +4,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -22,6 +23,7 @@ class Delivery {
   RawRequest request;  ///< its bytes stay where they are until recycled
 
   // For the worker, while the request is unanswered.
+  std::chrono::steady_clock::time_point came;
   DirWriter listing;                 ///< what a READDIR has gathered
   asio::cancellation_signal cancel;  ///< terminal: ends the coroutine that answers
   Delivery* next = nullptr;          ///< chain of the in-flight table

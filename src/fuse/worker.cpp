@@ -85,6 +85,7 @@ void Worker::lose_patience() {
 void Worker::cancel(Delivery& delivery) { delivery.cancel.emit(asio::cancellation_type::terminal); }
 
 void Worker::arrived(Delivery& delivery) {
+  delivery.came = std::chrono::steady_clock::now();
   auto body = decode(delivery.request, agreed_ ? agreed_->dialect() : Dialect{});
   auto opcode = delivery.request.header.opcode;
   if (!body) {
@@ -172,13 +173,15 @@ void Worker::send_error(Delivery& delivery, std::error_code error) {
 }
 
 void Worker::send_errno(Delivery& delivery, int error) {
-  delivery.answered = true;
-  queue_->send(delivery, error >= 0 && error < 512 ? error : EIO, {});  // the kernel refuses others
+  answer(delivery, error >= 0 && error < 512 ? error : EIO, {});  // the kernel refuses others
 }
 
-void Worker::send_body(Delivery& delivery, std::span<const iovec> body) {
+void Worker::send_body(Delivery& delivery, std::span<const iovec> body) { answer(delivery, 0, body); }
+
+void Worker::answer(Delivery& delivery, int error, std::span<const iovec> body) {
   delivery.answered = true;
-  queue_->send(delivery, 0, body);
+  meter_.answered(delivery.request.header.opcode, error, std::chrono::steady_clock::now() - delivery.came);
+  queue_->send(delivery, error, body);
 }
 
 }  // namespace kiseki::fuse

@@ -10,6 +10,7 @@
 #include "core/answer.hpp"
 #include "fuse/in_flight.hpp"
 #include "fuse/negotiate.hpp"
+#include "fuse/op_meter.hpp"
 #include "fuse/transport.hpp"
 
 namespace kiseki::fuse {
@@ -80,10 +81,12 @@ class Worker final : private RequestSink {
   vfs::Caller caller(const Delivery& delivery) const;
   static Ino node(const Delivery& delivery) { return Ino{delivery.request.header.nodeid}; }
   void done(Delivery& delivery, int error);  ///< answers and recycles
+  void answer(Delivery& delivery, int error, std::span<const iovec> body);
 
   SessionShared& shared_;
   asio::io_context& loop_;
   std::unique_ptr<Queue> queue_;
+  OpMeter& meter_ = OpMeter::of_process();
   InFlight in_flight_;
   asio::steady_timer idle_;      // rings when the last request in flight ends
   asio::steady_timer patience_;  // while a request runs on after an interrupt

@@ -72,6 +72,7 @@ void Worker::send_read(Delivery& delivery, vfs::ReadReply& reply) {
     room -= keep->iov_len;
   }
   reply.pieces.erase(keep, reply.pieces.end());
+  meter_.read(delivery.limit - room);
   send_body(delivery, reply.pieces);
 }
 
@@ -156,7 +157,10 @@ class Asking {
     w_.settle(d_, fs_.read(who_, ino_, r.handle, r.offset, r.size, r.flags), send);
   }
   void operator()(const Write& r) {
-    auto send = [&w = w_](Delivery& to, std::uint32_t n) { w.send_struct(to, fuse_write_out{n, 0}); };
+    auto send = [&w = w_](Delivery& to, std::uint32_t n) {
+      w.meter_.written(n);
+      w.send_struct(to, fuse_write_out{n, 0});
+    };
     auto answer = fs_.write(who_, ino_, r.handle, r.offset, r.data, r.flags, r.kill_suidgid, r.from_page_cache);
     w_.settle(d_, std::move(answer), send);
   }

@@ -3,6 +3,8 @@
 #include <mutex>
 
 #include "core/async.hpp"
+#include "core/guard.hpp"
+#include "core/metrics.hpp"
 #include "meta/acl_book.hpp"
 #include "meta/lock_queues.hpp"
 #include "meta/trash_hour.hpp"
@@ -76,6 +78,8 @@ Async<Records> Client::fetch(Keys keys) {
 Async<Outcome> Client::commit(Commit commit) {
   if (options_.read_only && !commit.writes.empty()) co_return posix(EROFS);
   auto announced = cache_.announce(commit);
+  auto began = std::chrono::steady_clock::now();
+  Guard timed([began] { metrics::all().transaction_durations.observe(std::chrono::steady_clock::now() - began); });
   co_return co_await engine_->commit(std::move(commit));
 }
 

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "core/log.hpp"
+#include "core/metrics.hpp"
 #include "meta/ops.hpp"
 #include "meta/ops/common.hpp"
 #include "meta/session.hpp"
@@ -48,17 +49,24 @@ Async<void> Housekeeper::look() {
   struct Job {
     Counter elected;
     const char* name;
+    const char* counted_as;  ///< JuiceFS's name of the job
     Async<std::size_t> (Housekeeper::*run)();
   };
   // Trash before slices: what it lets go is then found by them.
-  static constexpr Job kJobs[] = {{Counter::last_cleanup_files, "files", &Housekeeper::delete_removed_files},
-                                  {Counter::last_cleanup_trash, "trash", &Housekeeper::expire_trash},
-                                  {Counter::last_cleanup_slices, "slices", &Housekeeper::release_dead_slices}};
+  static constexpr Job kJobs[] = {
+      {Counter::last_cleanup_files, "files", "cleanupDeletedFiles", &Housekeeper::delete_removed_files},
+      {Counter::last_cleanup_trash, "trash", "cleanupTrash", &Housekeeper::expire_trash},
+      {Counter::last_cleanup_slices, "slices", "cleanupSlices", &Housekeeper::release_dead_slices}};
   std::error_code first;
   for (auto& job : kJobs) {
     CO_TRY(auto elected, co_await elect(client_, job.elected, options_.period));
     if (elected == Elected::no) continue;
+    auto began = std::chrono::steady_clock::now();
     auto done_count = co_await (this->*job.run)();
+    auto& counted = metrics::all();
+    counted.bgjob_duration.with({job.counted_as, done_count ? "success" : "failed"})
+        .observe(std::chrono::steady_clock::now() - began);
+    if (done_count) counted.bgjob_deletions.with({job.counted_as}).add(*done_count);
     if (!done_count && !first) first = done_count.error();
     if (done_count && *done_count > 0) log::info("meta.housekeeping", {{"job", job.name}, {"count", *done_count}});
   }

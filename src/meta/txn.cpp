@@ -6,6 +6,7 @@
 
 #include "core/async.hpp"
 #include "core/log.hpp"
+#include "core/metrics.hpp"
 #include "meta/patch.hpp"
 
 namespace kiseki::meta {
@@ -235,6 +236,8 @@ Async<void> back_off(int tries) {
 }  // namespace
 
 Async<Retries::Next> Retries::another(Txn& txn, bool wait) {
+  static auto& restarts = metrics::all().transaction_restart.with({"commit"});
+  restarts.add();
   if (keys_.empty()) keys_ = txn.loaded();
   if (++tries_ >= kTries) {
     log::warn("meta.txn.gave_up", {{"tries", tries_}});

@@ -42,6 +42,8 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   ~Volume() override;
 
   bool is_open(Ino ino) const override { return open_inodes_.contains(ino); }
+  /// Open files and directories, internal ones too. Any thread.
+  std::size_t open_handles() const { return files_.size() + dirs_.size() + internals_.size(); }
 
   Answer<EntryReply> lookup(Caller, Ino parent, std::string_view name) override;
   void forget(Ino ino, std::uint64_t lookups) override;

@@ -1,4 +1,5 @@
 #include "meta/acl_book.hpp"
+#include "meta/op_timer.hpp"
 #include "meta/ops/acl_rules.hpp"
 #include "meta/ops/common.hpp"
 
@@ -7,6 +8,7 @@ namespace kiseki::meta {
 using namespace op;
 
 Async<std::string> get_acl(Client& client, Ino ino, bool default_acl) {
+  OpTimer timer(OpName::get_acl);
   if (!client.format()->enable_acl) co_return posix(EOPNOTSUPP);
   CO_TRY(auto attr, co_await getattr(client, ino));
   auto id = default_acl ? attr.default_acl : attr.access_acl;
@@ -61,6 +63,7 @@ Async<Attr> set_acl_in(Txn& txn, Who who, Ino ino, bool default_acl, AclRule rul
 }  // namespace
 
 Async<Attr> set_acl(Client& client, Who who, Ino ino, bool default_acl, std::string blob) {
+  OpTimer timer(OpName::set_acl);
   if (!client.format()->enable_acl) co_return posix(EOPNOTSUPP);
   if (is_trash(ino)) co_return posix(EPERM);
   CO_TRY(auto rule, parse_acl(blob));

@@ -1,3 +1,4 @@
+#include "meta/op_timer.hpp"
 #include "meta/ops/common.hpp"
 
 namespace kiseki::meta {
@@ -52,6 +53,7 @@ Async<InodeEntry> link_in(Txn& txn, Who who, Ino ino, Ino parent, const std::str
 }  // namespace
 
 Async<InodeEntry> link(Client& client, Who who, Ino ino, Ino parent, std::string name) {
+  OpTimer timer(OpName::link);
   if (is_trash(parent)) co_return posix(EPERM);
   CO_CHECK(check_new_name(parent, name));
   co_return co_await transact<InodeEntry>(

@@ -1,3 +1,4 @@
+#include "meta/op_timer.hpp"
 #include "meta/ops/common.hpp"
 
 namespace kiseki::meta {
@@ -5,6 +6,7 @@ namespace kiseki::meta {
 using namespace op;
 
 Async<EntryPage> list(Client& client, Ino dir, std::string cursor, std::size_t limit, bool with_attrs) {
+  OpTimer timer(OpName::readdir);
   if (cursor.empty()) {
     CO_TRY(auto attr, co_await getattr(client, dir));
     if (!attr.is_dir()) co_return posix(ENOTDIR);

@@ -1,3 +1,4 @@
+#include "meta/op_timer.hpp"
 #include "meta/ops/common.hpp"
 
 namespace kiseki::meta {
@@ -48,6 +49,7 @@ Async<InodeEntry> fetch_entry(Client& client, Ino parent, std::string name) {
 }  // namespace
 
 Async<InodeEntry> lookup(Client& client, Ino parent, std::string name) {
+  OpTimer timer(OpName::lookup);
   CO_CHECK(check_old_name(name));
   if (parent == kRootIno && name == Client::kTrashName) {
     CO_TRY(auto attr, co_await getattr(client, kTrashIno));
@@ -71,6 +73,7 @@ Async<InodeEntry> lookup(Client& client, Ino parent, std::string name) {
 }
 
 Async<Attr> getattr(Client& client, Ino ino) {
+  OpTimer timer(OpName::getattr);
   CO_TRY(auto attr, co_await read_attr(client, ino));
   if (attr) co_return *attr;
   if (ino == kRootIno || ino == kTrashIno) co_return synthetic(ino);

@@ -1,4 +1,5 @@
 #include "meta/acl_book.hpp"
+#include "meta/op_timer.hpp"
 #include "meta/ops/acl_rules.hpp"
 #include "meta/ops/common.hpp"
 
@@ -92,6 +93,7 @@ Async<InodeEntry> make_nameless_in(Txn& txn, Who who, Ino parent, const NewInode
 }  // namespace
 
 Async<InodeEntry> make(Client& client, Who who, Ino parent, std::string name, NewInode what) {
+  OpTimer timer(OpName::mknod);
   if (is_trash(parent)) co_return posix(EPERM);
   CO_CHECK(check_new_name(parent, name));
   CO_CHECK(check_kind(what));
@@ -101,6 +103,7 @@ Async<InodeEntry> make(Client& client, Who who, Ino parent, std::string name, Ne
 }
 
 Async<InodeEntry> make_nameless(Client& client, Who who, Ino parent, NewInode what) {
+  OpTimer timer(OpName::mknod);
   if (is_trash(parent)) co_return posix(EPERM);
   if (what.type != FileType::file) co_return posix(EINVAL);
   if (client.session().value == 0) co_return posix(EOPNOTSUPP);  // nobody would clean up after us

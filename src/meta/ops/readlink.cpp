@@ -1,8 +1,10 @@
+#include "meta/op_timer.hpp"
 #include "meta/ops/common.hpp"
 
 namespace kiseki::meta {
 
 Async<std::string> readlink(Client& client, Ino ino) {
+  OpTimer timer(OpName::readlink);
   if (client.engine().coherent()) {
     if (auto target = client.cache().symlink(ino)) co_return *target;
   }

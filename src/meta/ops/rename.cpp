@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "meta/op_timer.hpp"
 #include "meta/ops/common.hpp"
 #include "meta/ops/rename_count.hpp"
 
@@ -226,6 +227,7 @@ Async<Moved> rename_in(Txn& txn, Move move) {
 
 Async<Renamed> rename(Client& client, Who who, Ino parent, std::string name, Ino to_parent, std::string to_name,
                       std::uint32_t flags) {
+  OpTimer timer(OpName::rename);
   Move move{who, parent, std::move(name), to_parent, std::move(to_name), flags, Ino{0}, Ino{0}};
   CO_CHECK(check_request(move));
   if (flags & RENAME_WHITEOUT) {

@@ -1,3 +1,4 @@
+#include "meta/op_timer.hpp"
 #include "meta/ops/common.hpp"
 
 namespace kiseki::meta {
@@ -30,6 +31,7 @@ Async<Taken> rmdir_in(Txn& txn, Who who, Ino parent, std::string name, Ino trash
 }  // namespace
 
 Async<Removed> rmdir(Client& client, Who who, Ino parent, std::string name, bool skip_trash) {
+  OpTimer timer(OpName::rmdir);
   CO_CHECK(check_old_name(name));
   if (name == ".") co_return posix(EINVAL);
   if (name == "..") co_return posix(ENOTEMPTY);

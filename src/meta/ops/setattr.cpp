@@ -1,4 +1,5 @@
 #include "meta/acl_book.hpp"
+#include "meta/op_timer.hpp"
 #include "meta/ops/acl_rules.hpp"
 #include "meta/ops/common.hpp"
 
@@ -101,6 +102,7 @@ Async<Attr> setattr_in(Txn& txn, Who who, Ino ino, AttrChange change) {
 }  // namespace
 
 Async<Attr> setattr(Client& client, Who who, Ino ino, AttrChange change) {
+  OpTimer timer(OpName::setattr);
   if ((change.set & ~kSettable) != 0) co_return posix(EINVAL);
   co_return co_await transact<Attr>(
       client, [&](Txn& txn) -> Async<Attr> { co_return co_await setattr_in(txn, who, ino, change); });

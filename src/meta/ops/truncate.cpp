@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "meta/op_timer.hpp"
 #include "meta/ops/common.hpp"
 
 namespace kiseki::meta {
@@ -96,12 +97,14 @@ Async<Attr> fallocate_in(Txn& txn, Ino ino, std::uint64_t offset, std::uint64_t 
 }  // namespace
 
 Async<Attr> truncate(Client& client, Who who, Ino ino, std::uint64_t length, bool kill_suidgid) {
+  OpTimer timer(OpName::truncate);
   if (length > kMaxFileBytes) co_return posix(EFBIG);
   co_return co_await transact<Attr>(
       client, [&](Txn& txn) -> Async<Attr> { co_return co_await truncate_in(txn, who, ino, length, kill_suidgid); });
 }
 
 Async<Attr> fallocate(Client& client, Ino ino, std::uint64_t offset, std::uint64_t length, std::uint32_t mode) {
+  OpTimer timer(OpName::fallocate);
   CO_CHECK(check_fallocate(offset, length, mode));
   co_return co_await transact<Attr>(
       client, [&](Txn& txn) -> Async<Attr> { co_return co_await fallocate_in(txn, ino, offset, length, mode); });

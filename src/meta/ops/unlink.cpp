@@ -1,3 +1,4 @@
+#include "meta/op_timer.hpp"
 #include "meta/ops/common.hpp"
 
 namespace kiseki::meta {
@@ -30,6 +31,7 @@ Async<Taken> unlink_in(Txn& txn, Who who, Ino parent, std::string name, Ino tras
 }  // namespace
 
 Async<Removed> unlink(Client& client, Who who, Ino parent, std::string name, bool skip_trash) {
+  OpTimer timer(OpName::unlink);
   CO_CHECK(check_old_name(name));
   if (parent == kRootIno && name == Client::kTrashName) co_return posix(EPERM);
   for (bool again = false;; again = true) {

@@ -1,10 +1,12 @@
 #include <algorithm>
 
+#include "meta/op_timer.hpp"
 #include "meta/ops/common.hpp"
 
 namespace kiseki::meta {
 
 Async<VolumeUsage> usage(Client& client) {
+  OpTimer timer(OpName::statfs);
   Keys keys{CounterKey{Counter::used_space}, CounterKey{Counter::total_inodes}};
   CO_TRY(auto records, co_await client.fetch(std::move(keys)));
   auto value = [&](std::size_t i) -> std::uint64_t {

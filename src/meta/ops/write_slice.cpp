@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 
+#include "meta/op_timer.hpp"
 #include "meta/ops/common.hpp"
 
 namespace kiseki::meta {
@@ -53,6 +54,7 @@ Async<Attr> write_in(Txn& txn, Ino ino, const Batch& batch, Timestamp mtime, std
 }  // namespace
 
 Async<WrittenSlices> write_slices(Client& client, Ino ino, std::vector<PlacedSlice> records, Timestamp mtime) {
+  OpTimer timer(OpName::write);
   CO_TRY(auto batch, batch_of(records));
   std::vector<std::int64_t> returned;
   CO_TRY(auto attr, co_await transact<Attr>(client, [&](Txn& txn) -> Async<Attr> {
@@ -75,6 +77,7 @@ Async<WrittenSlice> write_slice(Client& client, Ino ino, ChunkIndex index, Slice
 }
 
 Async<Slices> read_slices(Client& client, Ino ino, ChunkIndex index) {
+  OpTimer timer(OpName::read);
   if (auto slices = client.cached_slices(ino, index)) co_return *slices;
   Keys keys{ChunkKey{ino, index}};
   CO_TRY(auto records, co_await client.fetch(std::move(keys)));

@@ -1,5 +1,6 @@
 #include <sys/xattr.h>
 
+#include "meta/op_timer.hpp"
 #include "meta/ops/common.hpp"
 
 namespace kiseki::meta {
@@ -47,6 +48,7 @@ Async<Xattrs> read_all(Client& client, Ino ino) {
 }  // namespace
 
 Async<void> set_xattr(Client& client, Ino ino, std::string name, std::string value, std::uint32_t flags) {
+  OpTimer timer(OpName::set_xattr);
   CO_CHECK(check_name(name));
   if (value.size() > kMaxXattrValue) co_return posix(E2BIG);
   if (flags & ~std::uint32_t{XATTR_CREATE | XATTR_REPLACE} || flags == (XATTR_CREATE | XATTR_REPLACE))
@@ -67,6 +69,7 @@ Async<void> set_xattr(Client& client, Ino ino, std::string name, std::string val
 }
 
 Async<std::string> get_xattr(Client& client, Ino ino, std::string name) {
+  OpTimer timer(OpName::get_xattr);
   CO_CHECK(check_name(name));
   CO_TRY(auto all, co_await read_all(client, ino));
   auto it = all.find(name);
@@ -75,6 +78,7 @@ Async<std::string> get_xattr(Client& client, Ino ino, std::string name) {
 }
 
 Async<std::vector<std::string>> list_xattrs(Client& client, Ino ino) {
+  OpTimer timer(OpName::list_xattr);
   CO_TRY(auto attr, co_await getattr(client, ino));
   CO_TRY(auto all, co_await read_all(client, ino));
   std::vector<std::string> names;
@@ -87,6 +91,7 @@ Async<std::vector<std::string>> list_xattrs(Client& client, Ino ino) {
 }
 
 Async<void> remove_xattr(Client& client, Ino ino, std::string name) {
+  OpTimer timer(OpName::remove_xattr);
   CO_CHECK(check_name(name));
   co_return co_await transact<void>(client, [&](Txn& txn) -> Async<void> {
     XattrKey key{ino, name};
