@@ -1,11 +1,13 @@
 #include "vfs/compactor.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "chunk/chunk_view.hpp"
 #include "chunk/slice_objects.hpp"
 #include "chunk/slice_writer.hpp"
 #include "core/log.hpp"
+#include "core/metrics.hpp"
 
 namespace kiseki::vfs {
 
@@ -14,6 +16,7 @@ namespace {
 constexpr std::size_t kMostRecords = 1000;
 constexpr std::uint32_t kBigBytes = 1 << 20;
 constexpr std::uint32_t kEvery = 100, kAlways = 350;  // records of a chunk after a write
+constexpr std::uint32_t kTooLong = 2500;              // from here on a writer waits for a pass
 constexpr std::size_t kOnRead = 5;
 constexpr std::uint32_t kStepBytes = 1 << 20;  // copied at once
 constexpr int kMemoryTries = 50;             // of 20 ms: compaction yields to readers and writers
@@ -61,10 +64,12 @@ Compactor::Compactor(std::shared_ptr<SliceMeta> meta, object::StorePtr store, ch
       options_(std::move(options)),
       slots_(options_.parallel) {}
 
-void Compactor::written(Ino ino, ChunkIndex index, std::uint32_t records, std::uint32_t added) {
+Compactor::Pace Compactor::written(Ino ino, ChunkIndex index, std::uint32_t records, std::uint32_t added) {
+  if (records >= kTooLong) return Pace::wait;
   auto before = records - std::min(records, added);
   bool passed_a_hundred = (records + 1) / kEvery != (before + 1) / kEvery;  // the record that makes count % 100 = 99
   if (passed_a_hundred || records > kAlways) ask(ino, index);
+  return Pace::go_on;
 }
 
 void Compactor::read(Ino ino, ChunkIndex index, std::size_t records) {
@@ -94,11 +99,51 @@ asio::awaitable<void> Compactor::work(Ino ino, ChunkIndex index) {
   if (!done) log::warn("compact.failed", {{"ino", ino.value}, {"chunk", index.value}, {"error", done.error()}});
 }
 
-Async<void> Compactor::compact(Ino ino, ChunkIndex index) {
+/// A chunk nobody else rewrites, until this goes.
+class Compactor::Claim {
+ public:
+  Claim(Compactor& compactor, Chunk chunk) : compactor_(&compactor), chunk_(chunk) {}
+  Claim(Claim&& other) noexcept : compactor_(std::exchange(other.compactor_, nullptr)), chunk_(other.chunk_) {}
+  ~Claim() {
+    if (!compactor_) return;
+    {
+      std::lock_guard lock(compactor_->mutex_);
+      compactor_->running_.erase(chunk_);
+    }
+    compactor_->ended_.notify_all();
+  }
+
+ private:
+  Compactor* compactor_;
+  Chunk chunk_;
+};
+
+asio::awaitable<Compactor::Claim> Compactor::claim(Chunk chunk) {
+  for (;;) {
+    auto ticket = ended_.ticket();
+    {
+      std::lock_guard lock(mutex_);
+      if (running_.insert(chunk).second) co_return Claim(*this, chunk);
+    }
+    co_await ended_.wait(ticket);
+  }
+}
+
+Async<void> Compactor::compact_from(Chunk chunk, std::size_t least_records) {
+  auto claimed = co_await claim(chunk);
+  auto [ino, index] = chunk;
   CO_TRY(auto records, co_await meta_->read_slices(ino, index));
+  if (records.size() < least_records) co_return Result<void>{};
   auto plan = plan_compaction(records);
   if (!plan) co_return Result<void>{};
   co_return co_await rewrite(ino, index, std::move(records), *plan);
+}
+
+Async<void> Compactor::compact(Ino ino, ChunkIndex index) { return compact_from({ino, index}, 2); }
+
+asio::awaitable<void> Compactor::shorten(Ino ino, ChunkIndex index) {
+  auto done = co_await compact_from({ino, index}, kTooLong);
+  if (!done) log::warn("compact.failed", {{"ino", ino.value}, {"chunk", index.value}, {"error", done.error()}});
 }
 
 /// Memory taken without ever standing in the arena's queue, where it would hold up readers and writers.
@@ -153,6 +198,7 @@ Async<void> Compactor::rewrite(Ino ino, ChunkIndex index, Slices records, Compac
     records.resize(plan.first + plan.count);
     done = co_await meta_->compacted(ino, index, records, plan.first, plan.count, Slice{plan.begin, id, size, 0, size});
     if (done) {
+      metrics::all().compact_size.observe(size);
       log::debug("compact.done",
                  {{"ino", ino.value}, {"chunk", index.value}, {"records", plan.count}, {"bytes", size}});
       if (options_.compacted) options_.compacted(ino, index);

@@ -36,14 +36,22 @@ class Compactor {
   Compactor(std::shared_ptr<SliceMeta> meta, object::StorePtr store, chunk::BlockReader& blocks, BufferArena& arena,
             TaskGroup& tasks, asio::any_io_executor home, Options options);
 
+  enum class Pace { go_on, wait };  ///< wait: the chunk grows faster than it is compacted; `shorten` it first
   /// A commit made the chunk `records` long, `added` of them new.
-  void written(Ino ino, ChunkIndex index, std::uint32_t records, std::uint32_t added);
+  Pace written(Ino ino, ChunkIndex index, std::uint32_t records, std::uint32_t added);
   /// A read met a list of `records`.
   void read(Ino ino, ChunkIndex index, std::size_t records);
   /// Now, and whatever its length. Success when there was nothing to gain or somebody else was faster.
   Async<void> compact(Ino ino, ChunkIndex index);
+  /// For a writer to wait for: one pass over a chunk that is too long (written() said so), unless another pass has made
+  /// it short meanwhile. Failures are logged: the writer's data is safe.
+  asio::awaitable<void> shorten(Ino ino, ChunkIndex index);
 
  private:
+  using Chunk = std::pair<Ino, ChunkIndex>;
+  class Claim;
+  asio::awaitable<Claim> claim(Chunk chunk);
+  Async<void> compact_from(Chunk chunk, std::size_t least_records);
   void ask(Ino ino, ChunkIndex index);
   asio::awaitable<void> work(Ino ino, ChunkIndex index);
   Async<void> rewrite(Ino ino, ChunkIndex index, Slices records, CompactionPlan plan);
@@ -58,8 +66,10 @@ class Compactor {
   asio::any_io_executor home_;
   Options options_;
   Semaphore slots_;
-  std::mutex mutex_;  // guards asked_
-  std::set<std::pair<Ino, ChunkIndex>> asked_;
+  std::mutex mutex_;         // guards both
+  std::set<Chunk> asked_;    // in the background, waiting or running
+  std::set<Chunk> running_;  // being rewritten by anyone: two at once would waste each other's work
+  Signal ended_;             // something left running_
 };
 
 }  // namespace kiseki::vfs

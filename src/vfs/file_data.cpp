@@ -96,7 +96,8 @@ class FileDataImpl final : public FileData {
   Result<std::size_t> write_now(Ino ino, std::uint64_t offset, std::span<const std::byte> data, BufferPtr& spare);
   Async<void> finish_flush(std::shared_ptr<FileWriter> file, std::uint64_t upto);
   Async<ReadReply> flush_and_read(Ino ino, std::uint64_t offset, std::uint32_t size, bool sequential);
-  void committed(Ino ino, const std::vector<SliceMeta::Length>& lengths);
+  Answer<void> committed(Ino ino, const std::vector<SliceMeta::Length>& lengths);
+  Async<void> shorten(Ino ino, std::vector<ChunkIndex> chunks);
   void make_memory();
   asio::awaitable<void> tend();
   asio::awaitable<void> rest();
@@ -131,7 +132,7 @@ FileDataImpl::FileDataImpl(std::shared_ptr<SliceMeta> meta, object::StorePtr sto
                cache_,
                options_.clock,
                here(),
-               [this](Ino ino, const std::vector<SliceMeta::Length>& lengths) { committed(ino, lengths); },
+               [this](Ino ino, const std::vector<SliceMeta::Length>& lengths) { return committed(ino, lengths); },
                tasks_,
                options_.cache_full_writes},
       writers_(backend_) {
@@ -161,11 +162,22 @@ Compactor::Options FileDataImpl::compactor_options() {
   return compactor;
 }
 
-void FileDataImpl::committed(Ino ino, const std::vector<SliceMeta::Length>& lengths) {
+/// Compacts what grew, in the background; a chunk that is far too long holds its writer up, so that no list grows for
+/// ever, however fast the writer.
+Answer<void> FileDataImpl::committed(Ino ino, const std::vector<SliceMeta::Length>& lengths) {
+  std::vector<ChunkIndex> too_long;
   for (const auto& [index, records, added] : lengths) {
     reader_.views().invalidate(ino, index);
-    if (options_.compaction) compactor_.written(ino, index, records, added);
+    if (!options_.compaction) continue;
+    if (compactor_.written(ino, index, records, added) == Compactor::Pace::wait) too_long.push_back(index);
   }
+  if (too_long.empty()) return Result<void>{};
+  return shorten(ino, std::move(too_long));
+}
+
+Async<void> FileDataImpl::shorten(Ino ino, std::vector<ChunkIndex> chunks) {
+  for (auto index : chunks) co_await compactor_.shorten(ino, index);
+  co_return Result<void>{};
 }
 
 // ---- writes -----------------------------------------------------------------------------------------------------

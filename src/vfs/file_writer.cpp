@@ -217,7 +217,8 @@ Async<void> FileWriter::commit(std::span<const SlicePtr> slices) {
   }
   if (records.empty()) co_return Result<void>{};  // a slice that never got memory for its first byte
   CO_TRY(auto lengths, co_await backend_.meta->write_slices(ino_, std::move(records), mtime));
-  backend_.committed(ino_, lengths);
+  auto after = backend_.committed(ino_, lengths);
+  if (!after.ready()) CO_CHECK(co_await after.later());
   co_return Result<void>{};
 }
 

@@ -10,6 +10,7 @@
 
 #include "chunk/block_cache.hpp"
 #include "chunk/slice_writer.hpp"
+#include "core/answer.hpp"
 #include "core/async.hpp"
 #include "core/clock.hpp"
 #include "core/ids.hpp"
@@ -28,7 +29,8 @@ struct WriteBackend {
   chunk::BlockCache& cache;
   std::shared_ptr<const Clock> clock;
   std::function<asio::any_io_executor()> here;
-  std::function<void(Ino, const std::vector<SliceMeta::Length>&)> committed;  ///< records were appended to these chunks
+  /// Records were appended to these chunks; what it returns is done before the file's next commit.
+  std::function<Answer<void>(Ino, const std::vector<SliceMeta::Length>&)> committed;
   TaskGroup& tasks;
   bool cache_full_writes = false;         ///< keep full blocks in memory after their upload
   std::atomic<std::size_t> uploading{0};  ///< blocks on their way to the store

@@ -97,6 +97,31 @@ TEST(Compaction, IsStartedByWritingAndByReading) {
   });
 }
 
+TEST(Compaction, AChunkFarTooLongHoldsItsWriterUp) {
+  Rig rig;
+  fake::with(rig, [&]() -> asio::awaitable<void> {
+    auto first = pattern(4096, 1);
+    CO_ASSERT_OK(co_await rig.write(kFile, 0, first));
+    CO_ASSERT_OK(co_await rig.flush(kFile));
+    {
+      std::lock_guard lock(rig.meta->mutex);
+      auto& list = rig.meta->chunks[{kFile, kFirst}];
+      auto whole = list.front();
+      for (std::uint32_t i = 0; i < 2600; ++i) list.push_back({i, whole.id, whole.size, i, 1});
+      rig.meta->refs[whole.id] += 2600;
+    }
+    CO_ASSERT_OK(co_await rig.write(kFile, 5000, pattern(100, 2)));
+    CO_ASSERT_OK(co_await rig.flush(kFile));
+    EXPECT_EQ(rig.meta->records(kFile, kFirst), 2602u - 1000 + 1) << "one pass, before flush returned";
+    auto back = co_await rig.read(kFile, 0, 5100, 5100);
+    CO_ASSERT_OK(back);
+    first.resize(5000);
+    auto last = pattern(100, 2);
+    first.insert(first.end(), last.begin(), last.end());
+    EXPECT_TRUE(*back == first);
+  });
+}
+
 TEST(Compaction, TheLoserRemovesItsObjects) {
   Rig rig;
   rig.options.compaction = false;
