@@ -1,7 +1,6 @@
 #include "bucket.hpp"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <system_error>
@@ -9,30 +8,26 @@
 namespace nulls3 {
 
 namespace {
-constexpr std::size_t kFileBytes = 128 << 10;  // from here on an object has a file of its own
-
-[[noreturn]] void fail(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
-}  // namespace
+constexpr std::size_t kHugePage = 2 << 20;
+}
 
 Bytes::Bytes(std::size_t size) : size_(size) {
-  if (size < kFileBytes) {
+  if (size < kHugePage) {
     data_ = new std::byte[size];
     return;
   }
-  file_ = ::memfd_create("object", MFD_CLOEXEC);
-  if (file_ < 0 || ::ftruncate(file_, static_cast<off_t>(size)) != 0) fail("a file in memory");
-  auto* map = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file_, 0);
-  if (map == MAP_FAILED) fail("mapping a file in memory");
+  auto* map = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (map == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "memory for an object");
+  ::madvise(map, size, MADV_HUGEPAGE);
   data_ = static_cast<std::byte*>(map);
 }
 
 Bytes::~Bytes() {
-  if (file_ < 0) {
+  if (size_ < kHugePage) {
     delete[] data_;
-    return;
+  } else {
+    ::munmap(data_, size_);
   }
-  ::munmap(data_, size_);
-  ::close(file_);
 }
 
 void Objects::put(const std::string& path, Object object) {

@@ -13,8 +13,7 @@
 
 namespace nulls3 {
 
-/// The bytes of one object, never changed once they are there. Big ones lie in a file in memory, so that the kernel can
-/// send its pages; each has a file of its own, because pages on their way to a client must not be written again.
+/// The bytes of one object, never changed once they are there. Big ones lie in huge pages where the kernel has some.
 class Bytes {
  public:
   explicit Bytes(std::size_t size);
@@ -24,11 +23,9 @@ class Bytes {
   std::size_t size() const { return size_; }
   std::span<std::byte> writable() { return {data_, size_}; }
   std::span<const std::byte> data() const { return {data_, size_}; }
-  int file() const { return file_; }  ///< -1: only in memory
 
  private:
   std::size_t size_;
-  int file_ = -1;
   std::byte* data_ = nullptr;
 };
 

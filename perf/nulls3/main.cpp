@@ -1,10 +1,9 @@
 // A server that speaks as much of S3 as a block store needs, keeps objects in memory and costs as little processor time
-// as it can: what is measured against it is the client. A thread for each connection, on blocking sockets; bodies of
-// GET are pages of files in memory that the kernel sends without a copy. Runs until SIGTERM or SIGINT.
+// as it can: what is measured against it is the client. A thread for each connection, on blocking sockets; nothing is
+// copied but by the kernel. Runs until SIGTERM or SIGINT.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -72,11 +71,6 @@ int main(int argc, char** argv) {
   auto options = parse(argc, argv);
   auto number = [&](const char* name) { return std::strtoull(options[name].c_str(), nullptr, 10); };
   ::signal(SIGPIPE, SIG_IGN);
-  rlimit files{};
-  ::getrlimit(RLIMIT_NOFILE, &files);
-  files.rlim_cur = files.rlim_max;  // each big object is a file
-  ::setrlimit(RLIMIT_NOFILE, &files);
-
   auto* tls = options["tls-cert"].empty()
                   ? nullptr
                   : nulls3::tls_context(options["tls-cert"].c_str(), options["tls-key"].c_str());

@@ -4,7 +4,6 @@
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,7 +18,9 @@ namespace nulls3 {
 
 namespace {
 constexpr std::size_t kPacedBytes = 256 << 10;  // moved at once where a pace is kept
-}
+constexpr std::size_t kMostAtOnce = 1 << 30;
+constexpr int kSendBuffer = 8 << 20;  // a block leaves at once, without a switch to the client and back in the middle
+}  // namespace
 
 void Pace::spend(std::size_t bytes) {
   if (rate_ == 0) return;
@@ -37,6 +38,8 @@ void Wire::FreeTls::operator()(ssl_st* tls) const { SSL_free(tls); }
 Wire::Wire(int fd, ssl_ctx_st* tls, Pace& pace) : fd_(fd), tls_(tls ? SSL_new(tls) : nullptr), pace_(pace) {
   int on = 1;
   ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (::setsockopt(fd_, SOL_SOCKET, SO_SNDBUFFORCE, &kSendBuffer, sizeof kSendBuffer) != 0)
+    ::setsockopt(fd_, SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof kSendBuffer);
   if (!tls_) return;
   SSL_set_fd(tls_.get(), fd_);
   SSL_set_accept_state(tls_.get());
@@ -80,7 +83,7 @@ bool Wire::discard(std::size_t bytes) {
 
 bool Wire::write(std::span<const std::byte> bytes, int flags) {
   while (!bytes.empty()) {
-    auto step = std::min(bytes.size(), kPacedBytes);
+    auto step = pace_.limited() ? std::min(bytes.size(), kPacedBytes) : std::min(bytes.size(), kMostAtOnce);
     auto sent = tls_ ? SSL_write(tls_.get(), bytes.data(), static_cast<int>(step))
                      : static_cast<int>(::send(fd_, bytes.data(), step, MSG_NOSIGNAL | flags));
     if (sent <= 0) return false;
@@ -92,19 +95,6 @@ bool Wire::write(std::span<const std::byte> bytes, int flags) {
 
 bool Wire::send_all(std::string_view head, std::span<const std::byte> body) {
   return write(std::as_bytes(std::span(head)), body.empty() ? 0 : MSG_MORE) && write(body, 0);
-}
-
-bool Wire::send_file(std::string_view head, int file, const std::byte* mapped, std::size_t offset, std::size_t size) {
-  if (tls_) return send_all(head, {mapped + offset, size});
-  if (!write(std::as_bytes(std::span(head)), MSG_MORE)) return false;
-  auto at = static_cast<off_t>(offset);
-  while (size > 0) {
-    auto sent = ::sendfile(fd_, file, &at, std::min(size, std::size_t{1} << 20));
-    if (sent <= 0) return false;
-    pace_.spend(static_cast<std::size_t>(sent));
-    size -= static_cast<std::size_t>(sent);
-  }
-  return true;
 }
 
 ssl_ctx_st* tls_context(const char* certificate, const char* key) {
