@@ -92,7 +92,7 @@ Outcome run_store(const Load& load) {
   spec.access_key = load.access_key;
   spec.secret_key = load.secret_key;
   spec.volume = "s3bench";
-  spec.max_uploads = spec.max_downloads = load.at_once;
+  spec.limits.uploads = spec.limits.downloads = load.at_once;
   auto opened = object::open_store(spec, runtime);
   if (!opened.store) {
     std::fprintf(stderr, "s3bench: %s\n", opened.error.c_str());

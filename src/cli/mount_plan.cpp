@@ -162,6 +162,12 @@ void plan_store(const Settings& settings, MountPlan& plan) {
   plan.io_tries = static_cast<unsigned>(settings.integer("io-retries")) + 1;
   plan.max_uploads = static_cast<std::size_t>(settings.integer("max-uploads"));
   plan.max_downloads = static_cast<std::size_t>(settings.integer("max-downloads"));
+  if (settings.given("upload-limit")) plan.upload_mbps = settings.integer("upload-limit");
+  if (settings.given("download-limit")) plan.download_mbps = settings.integer("download-limit");
+  if (settings.given("storage-class")) plan.storage_class = settings.text("storage-class");
+  if (settings.given("tag")) plan.tag = settings.text("tag");
+  if (auto after = settings.text("hedge-after"); after != "off")
+    plan.hedge_percentile = std::stod(after.substr(1)) / 100;
   plan.check_storage = settings.on("check-storage");
   plan_cache(settings, plan);
 }

@@ -39,6 +39,9 @@ struct MountPlan {
   std::chrono::milliseconds get_timeout{}, put_timeout{};
   unsigned io_tries = 10;
   std::size_t max_uploads = 20, max_downloads = 200;
+  std::optional<std::int64_t> upload_mbps, download_mbps;  ///< replace the volume's
+  std::optional<std::string> storage_class, tag;           ///< the same
+  double hedge_percentile = 0;
   bool check_storage = false;
   std::vector<std::string> cache_dirs;  ///< given ones: looked through for staged blocks
 

@@ -107,8 +107,13 @@ Try<void> MountedVolume::open_store() {
   spec.retries.tries = plan_.io_tries;
   spec.retries.get_timeout = plan_.get_timeout;
   spec.retries.put_timeout = plan_.put_timeout;
-  spec.max_uploads = plan_.max_uploads;
-  spec.max_downloads = plan_.max_downloads;
+  spec.hedge_percentile = plan_.hedge_percentile;
+  spec.limits.uploads = plan_.max_uploads;
+  spec.limits.downloads = plan_.max_downloads;
+  spec.limits.upload_per_second = object::bytes_per_second(plan_.upload_mbps.value_or(format_->upload_limit));
+  spec.limits.download_per_second = object::bytes_per_second(plan_.download_mbps.value_or(format_->download_limit));
+  if (plan_.storage_class) spec.storage_class = *plan_.storage_class;
+  if (plan_.tag) spec.tag = *plan_.tag;
   spec.meter = make_object_meter();
   auto opened = object::open_store(spec, runtime_);
   if (!opened.store) return Failure{Exit::failed, opened.error};

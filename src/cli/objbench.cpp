@@ -65,7 +65,7 @@ Try<object::StorePtr> open(const Settings& settings, std::size_t at_once, Runtim
   spec.volume =
       fmt::format("__juicefs_benchmark_{}__", std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
   spec.retries.tries = 1;  // what fails is what is to be shown
-  spec.max_uploads = spec.max_downloads = at_once;
+  spec.limits.uploads = spec.limits.downloads = at_once;
   auto opened = object::open_store(spec, runtime);
   if (!opened.store) return Failure{Exit::failed, opened.error};
   return opened.store;

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "cli/locations.hpp"
+#include "cli/store_diagnosis.hpp"
 #include "core/log.hpp"
 #include "object/open_store.hpp"
 
@@ -32,8 +33,9 @@ std::string random_text(std::size_t length) {
 }
 
 Failure store_failure(const object::ObjectStore& store, std::string_view what, std::error_code why) {
-  return Failure{Exit::failed,
-                 fmt::format("the object store {} cannot be used: {}: {}", store.describe(), what, why.message())};
+  auto sentence = fmt::format("the object store {} cannot be used: {}: {}", store.describe(), what, why.message());
+  if (auto remedy = store_remedy(why); !remedy.empty()) sentence += "; " + remedy;
+  return Failure{Exit::failed, std::move(sentence)};
 }
 
 asio::awaitable<Try<void>> compare(object::ObjectStore& store, std::string key, std::string written) {
@@ -99,8 +101,10 @@ asio::awaitable<Try<void>> test_store(object::ObjectStore& store) {
   auto key = "testing/" + random_text(10);
   auto bytes = random_text(100);
   auto put = co_await store.put(key, body_of(bytes));
-  if (!put && to_errno(put.error()) != EACCES) {
-    if (auto made = co_await store.create(); !made) co_return store_failure(store, "making the bucket", made.error());
+  bool missing = !put && (put.error() == object::ObjectErrc::no_bucket || put.error() == object::ObjectErrc::not_found);
+  if (missing) {
+    auto made = co_await store.create();
+    if (!made) co_return store_failure(store, "the bucket is not there, and making it failed", made.error());
     put = co_await store.put(key, body_of(bytes));
   }
   if (!put) co_return store_failure(store, "writing a test object", put.error());

@@ -1,15 +1,46 @@
 #pragma once
 
+#include <cstdint>
+#include <mutex>
+
 #include "core/async.hpp"
+#include "object/rate_limit.hpp"
 #include "object/store.hpp"
 
 namespace kiseki::object {
 
-/// At most so many uploads and downloads at once (--max-uploads, --max-downloads); the rest wait in order.
+/// How much a mount asks of its store at once.
+struct Limits {
+  std::size_t uploads = 20, downloads = 200;                     ///< --max-uploads, --max-downloads
+  std::uint64_t upload_per_second = 0, download_per_second = 0;  ///< bytes; 0: no limit
+};
+
+/// Permits for one direction. A store that says it is asked too much halves their number, at most once a second; each
+/// round of successes gives one back, up to what is configured (AIMD).
+class AdaptiveGate {
+ public:
+  explicit AdaptiveGate(std::size_t most) : most_(most), now_(most), permits_(most) {}
+  asio::awaitable<Semaphore::Permit> enter() { return permits_.acquire(); }
+  void report(std::error_code outcome);  ///< of a request that held a permit
+  std::size_t allowed() const;
+
+ private:
+  const std::size_t most_;
+  mutable std::mutex mutex_;  // guards the next three
+  std::size_t now_, successes_ = 0;
+  std::int64_t halved_at_ns_ = 0;
+  Semaphore permits_;
+};
+
+/// At most so many uploads and downloads at once, and so many bytes a second; the rest wait in order.
 class LimitedStore final : public ObjectStore {
  public:
-  LimitedStore(StorePtr inner, std::size_t uploads, std::size_t downloads)
-      : inner_(std::move(inner)), uploads_(uploads), downloads_(downloads) {}
+  LimitedStore(StorePtr inner, const Limits& limits)
+      : inner_(std::move(inner)),
+        uploads_(limits.uploads),
+        downloads_(limits.downloads),
+        upload_rate_(limits.upload_per_second),
+        download_rate_(limits.download_per_second) {}
 
   Async<std::size_t> get(ObjectKey key, std::uint64_t offset, std::span<std::byte> into) override;
   Async<void> put(ObjectKey key, Body body) override;
@@ -23,7 +54,8 @@ class LimitedStore final : public ObjectStore {
 
  private:
   StorePtr inner_;
-  Semaphore uploads_, downloads_;
+  AdaptiveGate uploads_, downloads_;
+  RateLimit upload_rate_, download_rate_;
 };
 
 }  // namespace kiseki::object

@@ -4,6 +4,7 @@
 
 #include "object/codec/encoded_store.hpp"
 #include "object/file_store.hpp"
+#include "object/hedged_store.hpp"
 #include "object/limited_store.hpp"
 #include "object/memory_store.hpp"
 #include "object/prefixed_store.hpp"
@@ -69,7 +70,8 @@ OpenedStore open_store(const StoreSpec& spec, Runtime& runtime) {
   store = std::make_shared<PrefixedStore>(std::move(store), spec.volume + "/");
   if (spec.meter) store = std::make_shared<MeteredStore>(std::move(store), spec.meter);
   // Limits stand below the retries: who waits to try again holds no permit.
-  store = std::make_shared<LimitedStore>(std::move(store), spec.max_uploads, spec.max_downloads);
+  store = std::make_shared<LimitedStore>(std::move(store), spec.limits);
+  if (spec.hedge_percentile > 0) store = std::make_shared<HedgedStore>(std::move(store), spec.hedge_percentile);
   auto retries = spec.retries;
   if (s3::is_s3(spec.storage)) retries.get_timeout = retries.put_timeout = {};  // it bounds each try itself
   store = std::make_shared<RetryingStore>(std::move(store), retries);

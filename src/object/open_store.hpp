@@ -5,6 +5,7 @@
 
 #include "core/runtime.hpp"
 #include "object/codec/open_codec.hpp"
+#include "object/limited_store.hpp"
 #include "object/metered_store.hpp"
 #include "object/retrying_store.hpp"
 #include "object/store.hpp"
@@ -21,7 +22,8 @@ struct StoreSpec {
   unsigned shards = 0;                                ///< over 1: that many buckets
   RetryPolicy retries;
   CodecSpec codec;
-  std::size_t max_uploads = 20, max_downloads = 200;
+  Limits limits;
+  double hedge_percentile = 0;          ///< reads slower than this share of reads (0.99) are begun again; 0: never
   std::shared_ptr<RequestMeter> meter;  ///< may be null
 };
 

@@ -7,6 +7,7 @@
 #include "core/runtime.hpp"
 #include "object/s3/location.hpp"
 #include "object/s3/sigv4.hpp"
+#include "object/store.hpp"
 
 namespace kiseki::object::s3 {
 

@@ -19,6 +19,7 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr std::string_view kUnsigned = "UNSIGNED-PAYLOAD";
 constexpr std::string_view kChecksumField = "x-amz-meta-crc32c";
 constexpr std::size_t kGoAheadBytes = 1 << 20;  // smaller bodies are sent unasked
+constexpr std::size_t kLargeBytes = 64 << 20;   // larger bodies go up in parts
 constexpr auto kLongestPause = std::chrono::seconds(30);
 
 std::string_view content_type_of(std::string_view key) {
@@ -223,6 +224,7 @@ Async<void> S3Store::put(ObjectKey key, Body body) {
   if (location_.checksums) call.fields.emplace_back(kChecksumField, std::to_string(checksum_of(body)));
   if (!options_.storage_class.empty()) call.fields.emplace_back("x-amz-storage-class", options_.storage_class);
   if (!options_.tag.empty()) call.fields.emplace_back("x-amz-tagging", options_.tag);
+  if (body.size() > kLargeBytes) co_return co_await put_large(key, body, std::move(call.fields));
   call.body = body.pieces;
   call.limit = options_.put_timeout;
   CO_TRY(auto response, co_await ask(std::move(call)));

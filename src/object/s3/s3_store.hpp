@@ -5,6 +5,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "core/runtime.hpp"
 #include "net/http_client.hpp"
@@ -46,8 +48,12 @@ class S3Store final : public ObjectStore {
   struct Reach;  // client and signer of a region
   std::shared_ptr<Reach> reach() const;
   std::shared_ptr<Reach> make_reach(const Location& location) const;
+  using Fields = std::vector<std::pair<std::string, std::string>>;
   Async<net::HttpResponse> ask(Call call);
-  Async<net::HttpResponse> send(const Call& call, Reach& reach, CredentialsPtr who);
+  Async<void> put_large(const ObjectKey& key, const Body& body, Fields fields);
+  Async<void> put_parts(std::string path, std::string upload, const Body& body);
+  Async<void> put_part(std::string path, std::string upload, std::size_t number,
+                       std::vector<std::span<const std::byte>> pieces, std::string& tag);
   net::HttpRequest signed_request(const Call& call, const Reach& reach, const Credentials& who) const;
   Async<CredentialsPtr> credentials();
   bool mend(const Refusal& refusal, const net::HttpResponse& response, const CredentialsPtr& who);

@@ -51,7 +51,7 @@ Opened open_prefixed() {
 }
 Opened open_stack() {
   auto o = open_memory();
-  o.store = std::make_shared<LimitedStore>(o.store, 2, 2);
+  o.store = std::make_shared<LimitedStore>(o.store, Limits{.uploads = 2, .downloads = 2});
   o.store = std::make_shared<RetryingStore>(o.store, RetryPolicy{});
   return o;
 }

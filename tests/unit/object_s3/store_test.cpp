@@ -1,0 +1,205 @@
+// The store against a server that says what the test wants.
+#include <gtest/gtest.h>
+
+#include <ctime>
+#include <vector>
+
+#include "core/async.hpp"
+#include "object/crc32c.hpp"
+#include "object/s3/s3_store.hpp"
+#include "support/fake_http_server.hpp"
+#include "support/run.hpp"
+
+namespace kiseki::object::s3 {
+namespace {
+
+Credentials keys(std::string access, std::string token = "") {
+  Credentials out;
+  out.access_key = std::move(access);
+  out.secret_key = "secret";
+  out.session_token = std::move(token);
+  return out;
+}
+
+std::string error_text(std::string_view code, std::string_view more = "") {
+  return "<Error><Code>" + std::string(code) + "</Code>" + std::string(more) + "</Error>";
+}
+
+std::string refusal(std::string_view status, std::string_view code, std::string_view fields = "") {
+  auto text = error_text(code);
+  return "HTTP/1.1 " + std::string(status) + "\r\nContent-Length: " + std::to_string(text.size()) + "\r\n" +
+         std::string(fields) + "\r\n" + text;
+}
+
+std::size_t bytes_of(const Result<std::size_t>& got) { return got ? *got : 0; }
+
+class S3StoreTest : public ::testing::Test {
+ protected:
+  /// A store on a server that gives these answers in order, then the last one again and again.
+  void serve(std::vector<std::string> answers) {
+    answers_ = std::move(answers);
+    server_ = std::make_unique<test::FakeHttpServer>([this](test::FakePeer& peer) {
+      for (auto request = peer.request(); !request.empty(); request = peer.request()) {
+        std::lock_guard lock(mutex_);
+        peer.say(answers_[std::min(requests_.size(), answers_.size() - 1)]);
+        requests_.push_back(std::move(request));
+      }
+    });
+    Location location;
+    location.endpoint = {false, "127.0.0.1", server_->port()};
+    location.bucket = "bucket";
+    location.region = "us-east-1";
+    store_ = std::make_shared<S3Store>(location, source_, options_, pool_);
+  }
+  Result<std::size_t> get(std::span<char> into, std::uint64_t offset = 0) {
+    Result<std::size_t> out = posix(EIO);
+    test::run([&]() -> asio::awaitable<void> {
+      out = co_await store_->get("vol/chunks/0/0/1_0_5", offset, std::as_writable_bytes(into));
+    });
+    return out;
+  }
+  std::error_code put(std::string text) {
+    std::error_code out;
+    test::run([&]() -> asio::awaitable<void> {
+      Body body;
+      body.pieces.push_back(std::as_bytes(std::span(text)));
+      auto done = co_await store_->put("vol/chunks/0/0/1_0_5", std::move(body));
+      if (!done) out = done.error();
+    });
+    return out;
+  }
+  std::string request(std::size_t index) {
+    std::lock_guard lock(mutex_);
+    return index < requests_.size() ? requests_[index] : "";
+  }
+  std::size_t requests() {
+    std::lock_guard lock(mutex_);
+    return requests_.size();
+  }
+
+  std::shared_ptr<CredentialSource> source_ = std::make_shared<FixedCredentials>(keys("KEY"));
+  S3Store::Options options_;
+  BlockingPool pool_{"name-lookup", 1};
+  std::mutex mutex_;  // guards answers_ and requests_
+  std::vector<std::string> answers_, requests_;
+  std::unique_ptr<test::FakeHttpServer> server_;
+  std::shared_ptr<S3Store> store_;
+};
+
+const std::string kStored = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+TEST_F(S3StoreTest, APutCarriesItsChecksumClassAndTag) {
+  options_.storage_class = "STANDARD_IA";
+  options_.tag = "team=blue";
+  serve({kStored});
+  EXPECT_FALSE(put("hello"));
+  auto sent = request(0);
+  EXPECT_TRUE(sent.starts_with("PUT /bucket/vol/chunks/0/0/1_0_5 HTTP/1.1\r\n")) << sent;
+  EXPECT_TRUE(sent.ends_with("\r\n\r\nhello"));
+  for (auto line :
+       {"x-amz-meta-crc32c: 2591144780\r\n", "x-amz-content-sha256: UNSIGNED-PAYLOAD\r\n",
+        "content-type: application/octet-stream\r\n", "x-amz-storage-class: STANDARD_IA\r\n",
+        "x-amz-tagging: team=blue\r\n", "Content-Length: 5\r\n",
+        "SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-meta-crc32c;x-amz-storage-class;x-amz-tagging,"})
+    EXPECT_NE(sent.find(line), std::string::npos) << line << "\n" << sent;
+  EXPECT_EQ(sent.find("secret"), std::string::npos);
+}
+
+TEST_F(S3StoreTest, AnonymousSignsNothing) {
+  Credentials nobody;
+  nobody.anonymous = true;
+  source_ = std::make_shared<FixedCredentials>(nobody);
+  serve({kStored});
+  EXPECT_FALSE(put("x"));
+  EXPECT_EQ(request(0).find("Authorization"), std::string::npos);
+}
+
+TEST_F(S3StoreTest, AWholeObjectMustMatchItsChecksum) {
+  auto object = [](std::string crc, std::string range) {
+    return "HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\nContent-Range: bytes " + range +
+           "\r\nx-amz-meta-crc32c: " + crc + "\r\n\r\nhello";
+  };
+  char into[5];
+  serve({object("2591144780", "0-4/5"), object("2591144781", "0-4/5"), object("2591144781", "0-4/9"),
+         object("not a number", "0-4/5"), object("2591144780", "1-5/6"), object("2591144780", "0-5/6")});
+  EXPECT_EQ(bytes_of(get(into)), 5u);
+  EXPECT_EQ(get(into).error(), ObjectErrc::corrupt) << "a bit has changed";
+  EXPECT_EQ(bytes_of(get(into)), 5u) << "a part of an object is not checked";
+  EXPECT_EQ(bytes_of(get(into)), 5u);
+  EXPECT_EQ(get(into).error(), ObjectErrc::corrupt) << "another range than we asked for";
+  EXPECT_EQ(get(into).error(), ObjectErrc::corrupt) << "fewer bytes than it says";
+  EXPECT_NE(request(0).find("range: bytes=0-4\r\n"), std::string::npos);
+}
+
+TEST_F(S3StoreTest, AServerThatIgnoresTheRangeIsNotBelieved) {
+  serve({"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"});
+  char into[5];
+  EXPECT_EQ(bytes_of(get(into)), 5u);
+  EXPECT_EQ(get(into, 2).error(), ObjectErrc::corrupt);
+}
+
+TEST_F(S3StoreTest, AWrongClockIsMadeUpForOnce) {
+  std::time_t theirs = std::time(nullptr) + 86400;
+  char date[64];
+  std::strftime(date, sizeof date, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", std::gmtime(&theirs));
+  serve({refusal("403 Forbidden", "RequestTimeTooSkewed", date), kStored});
+  EXPECT_FALSE(put("x"));
+  EXPECT_FALSE(put("x"));
+  EXPECT_EQ(requests(), 3u) << "the second put knows already";
+  EXPECT_NE(request(1).find("x-amz-date: " + amz_date(theirs).substr(0, 8)), std::string::npos) << request(1);
+}
+
+TEST_F(S3StoreTest, ExpiredCredentialsAreFetchedAnew) {
+  class Rotating final : public CredentialSource {
+   public:
+    CredentialsPtr ready() override { return now_; }
+    Async<CredentialsPtr> fetch() override {
+      now_ = std::make_shared<const Credentials>(keys("KEY" + std::to_string(++fetched_), "token"));
+      co_return now_;
+    }
+    void reject(const CredentialsPtr& which) override {
+      if (now_ == which) now_ = nullptr;
+    }
+
+   private:
+    CredentialsPtr now_;
+    int fetched_ = 0;
+  };
+  source_ = std::make_shared<Rotating>();
+  serve({refusal("400 Bad Request", "ExpiredToken"), kStored});
+  EXPECT_FALSE(put("x"));
+  EXPECT_NE(request(0).find("Credential=KEY1/"), std::string::npos);
+  EXPECT_NE(request(1).find("Credential=KEY2/"), std::string::npos);
+  EXPECT_NE(request(1).find("x-amz-security-token: token\r\n"), std::string::npos);
+}
+
+TEST_F(S3StoreTest, FixedCredentialsThatHaveExpiredAreAnError) {
+  serve({refusal("400 Bad Request", "ExpiredToken")});
+  EXPECT_EQ(put("x"), ObjectErrc::expired_token);
+  EXPECT_EQ(requests(), 1u);
+}
+
+TEST_F(S3StoreTest, RetryAfterIsHonouredByAllRequests) {
+  serve({refusal("503 Slow Down", "SlowDown", "Retry-After: 1\r\n"), kStored});
+  EXPECT_EQ(put("x"), ObjectErrc::throttled);
+  auto begun = std::chrono::steady_clock::now();
+  EXPECT_FALSE(put("x"));
+  EXPECT_GE(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(900));
+}
+
+TEST_F(S3StoreTest, AListThatRepeatsForEverEnds) {
+  std::string page =
+      "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
+      "<Contents><Key>a</Key><Size>1</Size></Contents></ListBucketResult>";
+  serve({"HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(page.size()) + "\r\n\r\n" + page});
+  test::run([&]() -> asio::awaitable<void> {
+    auto first = co_await store_->list("", "", 10, "");
+    CO_ASSERT_OK(first);
+    EXPECT_TRUE(first->more);
+    auto again = co_await store_->list("", "a", 10, "");
+    EXPECT_FALSE(again);
+  });
+}
+
+}  // namespace
+}  // namespace kiseki::object::s3
