@@ -71,6 +71,7 @@ Flags status_flags();
 Flags info_flags();
 Flags umount_flags();
 Flags objbench_flags();
+Flags mdtest_flags();
 Flags mount_flags();
 
 }  // namespace kiseki::cli

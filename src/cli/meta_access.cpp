@@ -12,16 +12,16 @@ bool is_missing_database(const std::string& url) {
   return !file_exists(url.substr(kScheme.size(), url.find('?') - kScheme.size()));
 }
 
-MetaAccess::MetaAccess() : runtime_({.loops = 1, .pin = false}) { runtime_.start(); }
+MetaAccess::MetaAccess(unsigned loops) : runtime_({.loops = loops, .pin = loops > 1}) { runtime_.start(); }
 
 MetaAccess::~MetaAccess() {
   client_.reset();
   engine_.reset();
 }
 
-Try<std::unique_ptr<MetaAccess>> MetaAccess::open(const std::string& url, meta::OpenMode mode) {
+Try<std::unique_ptr<MetaAccess>> MetaAccess::open(const std::string& url, meta::OpenMode mode, unsigned loops) {
   TRY_CHECK(ensure_io_backend());
-  std::unique_ptr<MetaAccess> out(new MetaAccess);
+  std::unique_ptr<MetaAccess> out(new MetaAccess(loops));
   auto engine = meta::open_engine(url, mode, out->runtime_);
   if (!engine) return as_failure(engine.error());
   out->engine_ = std::move(*engine);

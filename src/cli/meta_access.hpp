@@ -23,12 +23,13 @@ bool is_missing_database(const std::string& url);
 class MetaAccess {
  public:
   /// Opens the engine. Fails when the URL is bad, or the database cannot be opened or is missing though it may not be
-  /// made.
-  static Try<std::unique_ptr<MetaAccess>> open(const std::string& url, meta::OpenMode mode);
+  /// made. `loops`: threads that serve it.
+  static Try<std::unique_ptr<MetaAccess>> open(const std::string& url, meta::OpenMode mode, unsigned loops = 1);
   ~MetaAccess();
 
   Runtime& runtime() { return runtime_; }
   meta::MetaEngine& engine() { return *engine_; }
+  const std::shared_ptr<meta::MetaEngine>& shared_engine() const { return engine_; }
   const SystemClock& clock() const { return *clock_; }
   /// The volume's settings. Fails with the sentence of what is wrong: not formatted, too new, damaged.
   Try<meta::Format> read_format();
@@ -36,7 +37,7 @@ class MetaAccess {
   meta::Client& client(const meta::Format& format);
 
  private:
-  MetaAccess();
+  explicit MetaAccess(unsigned loops);
   Runtime runtime_;
   std::shared_ptr<SystemClock> clock_ = std::make_shared<SystemClock>();
   std::shared_ptr<meta::MetaEngine> engine_;

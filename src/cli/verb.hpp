@@ -36,6 +36,7 @@ Try<int> run_info(const Settings&);
 Try<int> run_mount(const Settings&);
 Try<int> run_umount(const Settings&);
 Try<int> run_objbench(const Settings&);
+Try<int> run_mdtest(const Settings&);
 Try<int> run_version(const Settings&);
 Try<int> run_probe(const Settings&);
 

@@ -103,6 +103,20 @@ constexpr Verb kVerbs[] = {
      .most = 1,
      .flags = objbench_flags,
      .run = run_objbench},
+    {.name = "mdtest",
+     .arguments = "META-URL PATH",
+     .summary = "measure a metadata engine",
+     .about = "Makes directories and files below PATH of a volume through its metadata alone, without a mount and "
+              "without data,\n"
+              "and says how fast. What it made stays.",
+     .examples = "  kiseki mdtest redis://localhost /test1\n"
+                 "  kiseki mdtest redis://localhost /test2 --threads 64 --depth 1 --dirs 10 --files 100\n",
+     .least = 2,
+     .most = 2,
+     .flags = mdtest_flags,
+     .outside_values = false,
+     .hidden = true,
+     .run = run_mdtest},
     {.name = "version",
      .arguments = "",
      .summary = "show the version",

@@ -40,11 +40,15 @@ struct Client::State {
   Runtime& runtime;
   Surroundings around;
   std::vector<std::shared_ptr<Lane>> lanes;
+  std::atomic<bool> closed{false};
   TaskGroup tasks;
 };
 
 Client::Client(std::unique_ptr<State> state) : state_(std::move(state)) {}
-Client::~Client() = default;
+
+Client::~Client() {
+  if (!state_->closed) state_->runtime.wait(close());
+}
 
 Explained<std::shared_ptr<Client>> Client::open(Address address, ClientOptions options, Runtime& runtime) {
   std::shared_ptr<const TlsContext> tls;
@@ -110,6 +114,7 @@ bool Client::tracking() const noexcept { return state_->around.tracker && state_
 const Address& Client::address() const noexcept { return state_->around.topology.address(); }
 
 asio::awaitable<void> Client::close() {
+  state_->closed = true;
   co_await state_->tasks.close();
   for (auto& lane : state_->lanes) co_await lane->close();
 }

@@ -51,7 +51,7 @@ class Client {
   /// Connects, checks the server, and finds out what it can do. Blocks, so call it before the loops serve, but after
   /// `runtime.start()`, and not from a loop. The runtime outlives the client.
   static Explained<std::shared_ptr<Client>> open(Address address, ClientOptions options, Runtime& runtime);
-  ~Client();  ///< after close()
+  ~Client();  ///< closes when nobody did; that blocks: not from a loop
   Client(const Client&) = delete;
 
   /// One batch: sent together, executed in order (not atomically), one reply for each. Error replies are replies, see
