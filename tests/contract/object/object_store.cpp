@@ -7,6 +7,7 @@
 #include <random>
 
 #include "core/runtime.hpp"
+#include "object/codec/encoded_store.hpp"
 #include "object/file_store.hpp"
 #include "object/limited_store.hpp"
 #include "object/memory_store.hpp"
@@ -54,6 +55,12 @@ Opened open_stack() {
   auto o = open_memory();
   o.store = std::make_shared<LimitedStore>(o.store, Limits{.uploads = 2, .downloads = 2});
   o.store = std::make_shared<RetryingStore>(o.store, RetryPolicy{});
+  return o;
+}
+Opened open_compressed() {
+  auto o = open_memory();
+  o.pool = std::make_shared<BlockingPool>("codec", 2);
+  o.store = std::make_shared<EncodedStore>(o.store, Codec(Compression::lz4, nullptr), 64 << 10, *o.pool, 2, 1 << 20);
   return o;
 }
 Opened open_sharded() {
@@ -248,7 +255,8 @@ TEST_P(ObjectStoreContract, KeysMayHoldAnyText) {
 INSTANTIATE_TEST_SUITE_P(Stores, ObjectStoreContract,
                          testing::Values(std::pair{"file", &open_file}, std::pair{"memory", &open_memory},
                                          std::pair{"prefixed", &open_prefixed}, std::pair{"stack", &open_stack},
-                                         std::pair{"sharded", &open_sharded}),
+                                         std::pair{"sharded", &open_sharded},
+                                         std::pair{"compressed", &open_compressed}),
                          [](const auto& info) { return std::string(info.param.first); });
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(ObjectStoreContract);
 INSTANTIATE_TEST_SUITE_P(Servers, ObjectStoreContract, testing::ValuesIn(s3_servers()),

@@ -41,9 +41,9 @@ class BucketTest(unittest.TestCase):
         self.assertEqual(200, status, body)
         return re.findall(r"<Key>(.*?)</Key>", body.decode())
 
-    def use(self, url=None):
+    def use(self, url=None, *flags):
         """A tree and a large file, read back by a new client."""
-        self.format(url)
+        self.format(url, *flags)
         mount = self.volume.mount()
         shutil.copytree(SOURCES, mount / "tree")
         blob = os.urandom(9_000_001)
@@ -63,6 +63,15 @@ class BucketTest(unittest.TestCase):
 
     def test_by_https(self):
         self.use(f"{os.environ['KISEKI_TEST_S3_TLS']}/{self.bucket}?ca-certs={os.environ['KISEKI_TEST_S3_CA']}")
+
+    def test_compressed_and_encrypted(self):
+        key = os.path.join(self.volume.root, "key.pem")
+        mounted.run(["openssl", "genrsa", "-out", key, "2048"])
+        self.use(None, "--compress", "lz4", "--encrypt-rsa-key", key, "--block-size", "1M")
+        block = next(name for name in self.keys() if name.endswith("_1048576"))
+        _, fields, body = self.request("GET", block)
+        self.assertEqual(b"\x01\x00\x0c", body[:3], "an envelope of RSA-2048 with a nonce of 12 bytes")
+        self.assertEqual(str(crc32c(body)), fields["x-amz-meta-crc32c"], "of the encrypted bytes")
 
     def test_objects_are_as_juicefs_has_them(self):
         self.format()
