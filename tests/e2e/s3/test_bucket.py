@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Volumes in buckets of a real S3 server (tests/support/s3_server.py runs it around this program), by http and https. With JUICEFS
 naming a JuiceFS 1.4 binary, the same volume is used by both clients at once."""
+import json
 import os
 import re
 import shutil
@@ -88,6 +89,16 @@ class BucketTest(unittest.TestCase):
         self.assertEqual("application/octet-stream", fields["content-type"])
         _, _, uuid = self.request("GET", "e2e/juicefs_uuid")
         self.assertEqual(self.volume.status()["Setting"]["UUID"], uuid.decode())
+
+    def test_objbench(self):
+        done = self.volume.run("objbench", f"{self.endpoint}/{self.bucket}", "--storage", "s3", "--access-key",
+                               os.environ["KISEKI_TEST_S3_KEY"], "--secret-key", os.environ["KISEKI_TEST_S3_SECRET"], "--json",
+                               "--big-object-size", "16M", "--block-size", "1M", "--small-objects", "30",
+                               env={**os.environ, "AWS_REGION": os.environ["KISEKI_TEST_S3_REGION"]})
+        told = json.loads(done.stdout)
+        self.assertEqual({"pass", "not support"}, {check["result"] for check in told["functional"]}, told)
+        self.assertEqual([0] * 7, [one["failures"] for one in told["performance"] if one["supported"]], told)
+        self.assertEqual([], self.keys())
 
     def test_deleted_files_leave_the_bucket(self):
         self.format()
