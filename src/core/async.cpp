@@ -9,6 +9,7 @@
 #include <boost/system/system_error.hpp>
 #include <deque>
 
+#include "core/inbox.hpp"
 #include "core/pool_node.hpp"
 #include "core/waiter.hpp"
 
@@ -109,20 +110,13 @@ asio::awaitable<void> detail::run_on_pool(BlockingPool& pool, void (*job)(void*)
     Node(void (*j)(void*), void* a) : call(j), arg(a) {}
     void execute() noexcept override {
       call(arg);
-      auto executor = std::move(home);
-      asio::post(executor, [back = std::move(*handler)]() mutable { std::move(back)(); });
+      back.deliver();
     }
     void (*call)(void*);
     void* arg;
-    std::optional<VoidHandler> handler;
-    asio::any_io_executor home;
+    Inbox::Letter back;
   } node(job, argument);
-  auto start = [&pool, &node](VoidHandler handler) {
-    node.home = asio::prefer(handler.get_executor(), asio::execution::outstanding_work.tracked);
-    node.handler.emplace(std::move(handler));
-    pool.submit(node);
-  };
-  co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(start, asio::use_awaitable);
+  co_await node.back.wait([&pool, &node] { pool.submit(node); });
 }
 
 namespace {

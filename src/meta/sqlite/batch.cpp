@@ -7,8 +7,18 @@
 #include "meta/patch.hpp"
 
 namespace kiseki::meta::sqlite {
+namespace {
+constexpr std::size_t kMostAttrs = 1024;  ///< remembered for the next transaction
+}
 
 // ---- a commit ---------------------------------------------------------------------------------------------------
+
+void Batch::forget() {
+  counters_ = {};
+  attrs_.clear();
+  patched_.clear();
+  dir_stats_.clear();
+}
 
 Outcome Batch::apply(const Commit& commit) {
   Outcome outcome;
@@ -71,7 +81,8 @@ Batch::AttrNow& Batch::attr(Ino ino) {
 }
 
 void Batch::flush_attrs() {
-  for (auto& [ino, now] : attrs_) {
+  for (auto ino : std::exchange(patched_, {})) {
+    auto& now = attrs_[ino];
     if (now.attr && now.changed != 0) flush_attr(ino, now);
     now.changed = 0;
   }
@@ -97,10 +108,12 @@ void Batch::finish() {
     if (!counters_[i].dirty) continue;
     auto run = db_.run(Sql::put_counter);
     run.text(counter_name(static_cast<Counter>(i))).integer(counters_[i].value).done();
+    counters_[i].dirty = false;
   }
   auto sums = std::move(dir_stats_);
   dir_stats_.clear();
   for (auto& [ino, sum] : sums) flush_dir_stat(ino, sum);
+  if (attrs_.size() > kMostAttrs) attrs_.clear();
 }
 
 void Batch::flush_dir_stat(Ino ino, DirStat delta) {
@@ -116,7 +129,7 @@ void Batch::flush_dir_stat(Ino ino, DirStat delta) {
 // ---- inodes and names -------------------------------------------------------------------------------------------
 
 void Batch::write(const PutAttr& w) {
-  attrs_.erase(w.ino);
+  attrs_[w.ino] = {w.attr, 0};
   auto run = db_.run(Sql::put_attr);
   bind_attr(run.id(w.ino.value), w.attr);
   run.done();
@@ -126,11 +139,12 @@ void Batch::write(const PatchAttr& w) {
   auto& now = attr(w.ino);
   if (!now.attr) throw LateConflict();
   patch(*now.attr, w);
+  if (now.changed == 0) patched_.push_back(w.ino);
   now.changed |= w.set | (w.add_nlink != 0 ? kNlink : 0u) | (w.grow_length ? kLength : 0u);
 }
 
 void Batch::write(const EraseAttr& w) {
-  attrs_.erase(w.ino);
+  attrs_[w.ino] = {};
   auto run = db_.run(Sql::erase_attr);
   run.id(w.ino.value).done();
 }

@@ -12,10 +12,16 @@ struct LateConflict {};
 
 /// Commits that share one SQL transaction, in order; each sees those before it. What many commits touch (counters,
 /// directory statistics, the times of a parent) is read once, summed up here and written once, by `finish`. Every
-/// member throws SqlError; after any exception the transaction must be rolled back and the batch thrown away.
+/// member throws SqlError; after any exception the transaction must be rolled back.
+///
+/// What was read and written is remembered for the next transaction; `forget` it after an exception, and unless that
+/// one begins where the last of ours ended.
 class Batch {
  public:
   explicit Batch(Connection& db) : db_(db) {}
+
+  void begin() { wrote_ = false; }
+  void forget();
 
   /// Verifies every check before it writes anything, so that a conflict costs the others nothing.
   Outcome apply(const Commit& commit);  ///< throws LateConflict too
@@ -85,7 +91,8 @@ class Batch {
   bool wrote_ = false;
   Outcome* outcome_ = nullptr;  ///< of the commit that is being applied
   std::array<CounterNow, 10> counters_{};
-  std::unordered_map<Ino, AttrNow> attrs_;      ///< what checks and patches looked at
+  std::unordered_map<Ino, AttrNow> attrs_;      ///< what was looked at and written lately
+  std::vector<Ino> patched_;                    ///< those of `attrs_` that are to be written
   std::unordered_map<Ino, DirStat> dir_stats_;  ///< sums not written yet
 };
 

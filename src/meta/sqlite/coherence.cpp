@@ -22,12 +22,17 @@ WalHeader Coherence::Change::note() const noexcept {
   return coherence_.watch_.usable() ? coherence_.watch_.read() : WalHeader{};
 }
 
-void Coherence::Change::publish(const WalHeader& after) noexcept {
-  if (!coherence_.watch_.usable()) return;
+std::optional<WalHeader> Coherence::Change::begins_at() const noexcept {
+  return coherence_.watch_.usable() ? std::optional(before_) : std::nullopt;
+}
+
+std::optional<WalHeader> Coherence::Change::publish(const WalHeader& after) noexcept {
+  if (!coherence_.watch_.usable()) return std::nullopt;
   // Each commit that changes a page adds one to the counter; a second step is someone else's, who came before we read.
-  bool only_ours = !foreign_ && (after == before_ || after.transactions() == before_.transactions() + 1);
-  if (!only_ours && coherence_.observer_) coherence_.observer_->everything_may_have_changed();
+  bool last_is_ours = after == before_ || after.transactions() == before_.transactions() + 1;
+  if ((foreign_ || !last_is_ours) && coherence_.observer_) coherence_.observer_->everything_may_have_changed();
   coherence_.watch_.trust(after);
+  return last_is_ours ? std::optional(after) : std::nullopt;
 }
 
 }  // namespace kiseki::meta::sqlite

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <mutex>
+#include <optional>
 
 #include "meta/engine.hpp"
 #include "meta/sqlite/wal_watch.hpp"
@@ -23,17 +24,20 @@ class Coherence {
   class Change {
    public:
     explicit Change(Coherence& coherence);
-    /// After COMMIT: `tell(observer)` reports what was committed.
+    /// The header this transaction began at; nothing when it cannot be watched.
+    std::optional<WalHeader> begins_at() const noexcept;
+    /// After COMMIT: `tell(observer)` reports what was committed. Answers the header our commit left, unless someone
+    /// else's came after it.
     template <class F>
-    void committed(F tell) {
+    std::optional<WalHeader> committed(F tell) {
       auto after = note();
       if (coherence_.observer_) tell(*coherence_.observer_);
-      publish(after);
+      return publish(after);
     }
 
    private:
     WalHeader note() const noexcept;
-    void publish(const WalHeader& after) noexcept;
+    std::optional<WalHeader> publish(const WalHeader& after) noexcept;
     Coherence& coherence_;
     std::unique_lock<std::mutex> lock_;
     WalHeader before_;

@@ -50,9 +50,9 @@ std::int64_t Run::done() {
   return sqlite3_changes64(db_);
 }
 
-Connection::Connection(const std::string& path, int flags, std::string prefix)
+Connection::Connection(const std::string& path, int flags, std::string prefix, const char* vfs)
     : prefix_(std::move(prefix)), statements_(std::size(kSqlTexts)) {
-  auto code = sqlite3_open_v2(path.c_str(), &db_, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nullptr);
+  auto code = sqlite3_open_v2(path.c_str(), &db_, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs);
   if (code == SQLITE_OK) return;
   SqlError error{code, db_ ? sqlite3_errmsg(db_) : sqlite3_errstr(code)};
   sqlite3_close_v2(db_);

@@ -75,8 +75,8 @@ class Run {
 /// One SQLite connection with its prepared statements; used by one thread at a time.
 class Connection {
  public:
-  /// Throws SqlError. `flags`: SQLITE_OPEN_*.
-  Connection(const std::string& path, int flags, std::string prefix);
+  /// Throws SqlError. `flags`: SQLITE_OPEN_*; `vfs`: name of an SQLite VFS, null for the default.
+  Connection(const std::string& path, int flags, std::string prefix, const char* vfs = nullptr);
   ~Connection();
   Connection(const Connection&) = delete;
 

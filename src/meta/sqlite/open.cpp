@@ -9,6 +9,7 @@
 #include "meta/sqlite/engine.hpp"
 #include "meta/sqlite/readers.hpp"
 #include "meta/sqlite/schema.hpp"
+#include "meta/sqlite/wal_gather.hpp"
 #include "meta/sqlite/writer.hpp"
 
 namespace kiseki::meta::sqlite {
@@ -74,8 +75,8 @@ void set_journal(Connection& db, const std::string& wanted) {
   if (db.ask("PRAGMA journal_mode") != lower) db.ask("PRAGMA journal_mode=" + wanted);
 }
 
-std::unique_ptr<Connection> connect(const Location& location, int flags, int cache_kib) {
-  auto db = std::make_unique<Connection>(location.path, flags, location.prefix);
+std::unique_ptr<Connection> connect(const Location& location, int flags, int cache_kib, const char* vfs = nullptr) {
+  auto db = std::make_unique<Connection>(location.path, flags, location.prefix, vfs);
   sqlite3_busy_timeout(db->handle(), static_cast<int>(location.patience.count()));
   if (db->ask("PRAGMA encoding") != "UTF-8") throw SqlError{SQLITE_MISMATCH, "its text encoding is not UTF-8"};
   db->exec("PRAGMA synchronous=" + location.synchronous);
@@ -100,7 +101,8 @@ void Engine::start(OpenMode mode) {
   auto flags = writes ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
   std::unique_ptr<Connection> writer;
   if (writes) {
-    writer = connect(location_, flags, 16 << 10);
+    writer = connect(location_, flags, 16 << 10, gathering_vfs());
+    writer->exec("PRAGMA cache_spill=OFF");
     writer->ask("SELECT count(*) FROM sqlite_master");  // not a database? say so before anything is changed
     set_journal(*writer, location_.journal);
   }

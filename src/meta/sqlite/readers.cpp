@@ -29,10 +29,8 @@ void Readers::enqueue(Pending& pending) {
 
 void Readers::drain(Connection& db) {
   std::vector<Pending*> batch;
-  std::vector<Caller*> callers;
   for (;;) {
     batch.clear();
-    callers.clear();
     {
       std::lock_guard lock(mutex_);
       while (!queue_.empty() && batch.size() < kTogether) {
@@ -47,8 +45,8 @@ void Readers::drain(Connection& db) {
     }
     coherence_.refresh();
     serve(db, batch);
-    for (auto* pending : batch) callers.push_back(&pending->caller);
-    Caller::resume(callers);
+    detail::Inbox::Round round;
+    for (auto* pending : batch) round.add(pending->caller);
   }
 }
 

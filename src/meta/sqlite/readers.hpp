@@ -7,8 +7,8 @@
 #include <mutex>
 #include <vector>
 
+#include "core/inbox.hpp"
 #include "core/runtime.hpp"
-#include "meta/sqlite/caller.hpp"
 #include "meta/sqlite/coherence.hpp"
 
 namespace kiseki::meta::sqlite {
@@ -20,7 +20,7 @@ class Readers {
   struct Pending {
     std::function<void(Connection&)> job;  ///< may throw SqlError
     std::error_code error;
-    Caller caller;
+    detail::Inbox::Letter caller;
   };
 
   Readers(BlockingPool& pool, std::vector<std::unique_ptr<Connection>> connections, Coherence& coherence);

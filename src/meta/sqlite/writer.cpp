@@ -1,10 +1,12 @@
 #include "meta/sqlite/writer.hpp"
 
 #include <pthread.h>
+#include <sched.h>
 
 #include <random>
 
 #include "core/log.hpp"
+#include "meta/sqlite/wal_gather.hpp"
 
 namespace kiseki::meta::sqlite {
 namespace {
@@ -31,6 +33,15 @@ bool hits_all(int code) {
   }
 }
 
+/// A CPU taken away meanwhile costs speed, nothing else.
+void stay_on(int cpu) {
+  if (cpu < 0 || cpu >= CPU_SETSIZE) return;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(cpu, &one);
+  ::pthread_setaffinity_np(::pthread_self(), sizeof one, &one);
+}
+
 int note_pages(void* pages, sqlite3*, const char*, int now) {
   *static_cast<int*>(pages) = now;
   return SQLITE_OK;
@@ -39,18 +50,38 @@ int note_pages(void* pages, sqlite3*, const char*, int now) {
 }  // namespace
 
 Writer::Writer(std::unique_ptr<Connection> db, Coherence& coherence, std::chrono::milliseconds patience)
-    : db_(std::move(db)), coherence_(coherence), patience_(patience) {
+    : db_(std::move(db)), batch_(*db_), coherence_(coherence), patience_(patience) {
   sqlite3_busy_timeout(db_->handle(), 0);                    // we wait ourselves
   sqlite3_wal_hook(db_->handle(), note_pages, &wal_pages_);  // and checkpoint when nobody waits for it
-  thread_ = std::thread([this] { loop(); });
+  std::lock_guard lock(mutex_);
+  hand_here();
 }
 
 void Writer::enqueue(Pending& pending) {
+  Hand* hand = nullptr;
   {
     std::lock_guard lock(mutex_);
     queue_.push_back(&pending);
+    if (std::exchange(writing_, true)) return;
+    hand = &hand_here();
+    hand->called = true;
   }
-  wake_.notify_one();
+  hand->wake.notify_one();
+}
+
+/// Under the mutex.
+Writer::Hand& Writer::hand_here() {
+  int cpu = ::sched_getcpu();
+  for (auto& hand : hands_)
+    if (hand->cpu == cpu) return *hand;
+  auto hand = std::make_unique<Hand>(cpu);
+  try {
+    hand->thread = std::thread([this, self = hand.get()] { work(*self); });
+  } catch (const std::system_error&) {  // no more threads: the first there is writes for all
+    if (hands_.empty()) throw;
+    return *hands_.front();
+  }
+  return *hands_.emplace_back(std::move(hand));
 }
 
 void Writer::stop() {
@@ -58,36 +89,51 @@ void Writer::stop() {
     std::lock_guard lock(mutex_);
     stopping_ = true;
   }
-  wake_.notify_one();
-  if (thread_.joinable()) thread_.join();
+  for (auto& hand : hands_) hand->wake.notify_one();
+  for (auto& hand : hands_)
+    if (hand->thread.joinable()) hand->thread.join();
   if (db_) checkpoint(true);
   db_.reset();
 }
 
-void Writer::loop() {
+void Writer::work(Hand& self) {
   pthread_setname_np(pthread_self(), "sqlite-write");
+  stay_on(self.cpu);
   std::vector<Pending*> batch;
-  std::vector<Caller*> callers;
   for (;;) {
-    batch.clear();
-    callers.clear();
     {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-      if (queue_.empty()) return;
-      if (queue_.size() <= kMostAtOnce) {
-        batch.swap(queue_);
-      } else {
-        auto end = queue_.begin() + kMostAtOnce;
-        batch.assign(queue_.begin(), end);
-        queue_.erase(queue_.begin(), end);
-      }
+      self.wake.wait(lock, [&] { return self.called || stopping_; });
+      if (!std::exchange(self.called, false)) return;
     }
+    write_queue(batch);
+  }
+}
+
+void Writer::write_queue(std::vector<Pending*>& batch) {
+  while (take(batch)) {
     commit_all(batch);
-    for (auto* pending : batch) callers.push_back(&pending->caller);
-    Caller::resume(callers);
+    {
+      detail::Inbox::Round round;
+      for (auto* pending : batch) round.add(pending->caller);
+    }
     checkpoint(false);
   }
+}
+
+/// False: nothing waits any more, and the next commit calls a hand again.
+bool Writer::take(std::vector<Pending*>& batch) {
+  batch.clear();
+  std::lock_guard lock(mutex_);
+  if (queue_.size() <= kMostAtOnce) {
+    batch.swap(queue_);
+  } else {
+    auto end = queue_.begin() + kMostAtOnce;
+    batch.assign(queue_.begin(), end);
+    queue_.erase(queue_.begin(), end);
+  }
+  if (batch.empty()) writing_ = false;
+  return !batch.empty();
 }
 
 // One SQL transaction. Nobody is resumed, and the observer is told nothing, before it is committed.
@@ -95,21 +141,26 @@ void Writer::commit_all(Commits pending) {
   try {
     execute_patiently(Sql::begin_write);
     Coherence::Change change(coherence_);
-    Batch batch(*db_);
-    for (auto* one : pending) one->result = batch.apply(one->commit);
-    if (!batch.wrote()) return db_->rollback();
-    batch.finish();
+    if (auto header = change.begins_at(); !header || header != ended_at_) batch_.forget();
+    ended_at_ = change.begins_at();
+    batch_.begin();
+    for (auto* one : pending) one->result = batch_.apply(one->commit);
+    if (!batch_.wrote()) return db_->rollback();
+    batch_.finish();
     execute_patiently(Sql::commit);
-    change.committed([&](ChangeObserver& observer) {
+    ended_at_ = change.committed([&](ChangeObserver& observer) {
       for (auto* one : pending)
         if (one->result->applied && !one->commit.writes.empty()) observer.committed(one->commit, *one->result);
     });
   } catch (const SqlError& error) {
+    discard_gathered(*db_);
     db_->rollback();
+    batch_.forget();
     if (pending.size() > 1 && !hits_all(error.code)) return commit_each(pending);
     fail_all(pending, error);
   } catch (const LateConflict&) {
     db_->rollback();
+    batch_.forget();
     if (pending.size() > 1) return commit_each(pending);
     pending.front()->result = Outcome{};
   }

@@ -9,6 +9,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <future>
 #include <stdexcept>
+#include <thread>
 
 #include "core/async.hpp"
 #include "core/memory.hpp"
@@ -77,6 +78,28 @@ TEST(Runtime, PoolsAreKeptByName) {
     name.set_value(text);
   });
   EXPECT_EQ(name.get_future().get(), "disk");
+}
+
+TEST(Runtime, TheOnlyJobOfAPoolRunsOnTheCpuOfWhoWaitsForIt) {
+  Runtime runtime({});
+  runtime.start();
+  BlockingPool pool("short", 2);
+  auto cpu_of_job = [&]() -> asio::awaitable<std::pair<int, int>> {
+    auto here = ::sched_getcpu();
+    auto there = co_await run_blocking(pool, []() -> Result<int> { return ::sched_getcpu(); });
+    co_return std::pair(here, there ? *there : -1);
+  };
+  int same = 0;
+  for (int round = 0; round < 20; ++round)
+    for (unsigned loop = 0; loop < runtime.loops(); ++loop) {
+      std::this_thread::sleep_for(1ms);  // the worker before goes to sleep
+      std::promise<std::pair<int, int>> seen;
+      asio::co_spawn(runtime.executor(loop), cpu_of_job(),
+                     [&](std::exception_ptr, std::pair<int, int> cpus) { seen.set_value(cpus); });
+      auto [here, there] = seen.get_future().get();
+      same += here == there;
+    }
+  EXPECT_GE(same, 10 * static_cast<int>(runtime.loops()));  // unless a worker was still on its way to sleep
 }
 
 TEST(Runtime, StopsTwiceAndWithoutAStart) {
