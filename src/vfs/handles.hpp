@@ -12,7 +12,9 @@
 #include "core/async.hpp"
 #include "core/ids.hpp"
 #include "meta/engine.hpp"
+#include "meta/record_cache.hpp"
 #include "vfs/data.hpp"
+#include "vfs/listing.hpp"
 
 namespace kiseki::vfs {
 
@@ -25,11 +27,17 @@ struct FileHandle {
   bool writable() const { return (flags & 3u) != 0; }
 };
 
-/// A directory being listed: pages of entries fetched in order, and where each page begins, so that seekdir goes back
-/// without listing the directory anew. Requests on one handle queue behind `lock`.
+/// A directory being listed: from `whole`, if its names were in memory; else pages of entries fetched in order, and
+/// where each page begins, so that seekdir goes back without listing the directory anew. Requests that fetch queue
+/// behind `lock`.
 struct DirHandle {
   Ino ino;
+  std::mutex guard;  ///< of `whole`
+  ListingPtr whole;
+
   Mutex lock;
+  std::shared_ptr<Listing> growing;     ///< what the pages so far hold; null when that is too much to keep
+  meta::RecordCache::Ticket listed_at;  ///< when the first page was asked for
   bool with_attrs = false;
   std::vector<meta::ListedEntry> page;  ///< entries [first, first + page.size())
   std::uint64_t first = 0;

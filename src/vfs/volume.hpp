@@ -141,11 +141,20 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   Async<std::uint64_t> copy_slow(Ino in, std::uint64_t in_offset, Ino out, std::uint64_t out_offset,
                                  std::uint64_t length);
 
-  Async<void> readdir_slow(std::shared_ptr<DirHandle> dir, std::uint64_t cookie, bool plus, DirSink sink);
   enum class Feed { more, full, end };
+  ListingPtr listing_for(DirHandle& dir, std::uint64_t cookie);
+  std::optional<Result<void>> readdir_now(const DirHandle& dir, const Listing& all, std::uint64_t cookie, bool plus,
+                                          const DirSink& sink);
+  Async<void> readdir_listed(std::shared_ptr<DirHandle> dir, ListingPtr all, std::uint64_t cookie, bool plus,
+                             DirSink sink);
+  Async<void> readdir_slow(std::shared_ptr<DirHandle> dir, std::uint64_t cookie, bool plus, DirSink sink);
+  void keep_page(DirHandle& dir);
   Async<Feed> turn_to(DirHandle& dir, std::uint64_t index, bool with_attrs);
   Feed feed_page(const DirHandle& dir, std::uint64_t& index, bool plus, const DirSink& sink) const;
-  Async<Feed> feed_dots(Ino dir, std::uint64_t cookie, bool plus, const DirSink& sink);
+  Feed feed_listed(const Listing& all, std::uint64_t index, const meta::Attr* attr, const DirSink& sink) const;
+  Feed feed_dots(Ino dir, Ino above, std::uint64_t cookie, const DirSink& sink) const;
+  Async<Ino> parent_of(Ino dir);
+  bool shows_internal(Ino dir) const;
   Feed feed_internal(std::uint64_t cookie, const DirSink& sink) const;
 
   Async<StatfsReply> statfs_slow();
@@ -175,6 +184,7 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   PageCacheVersions page_cache_;
   HandleTable<FileHandle> files_;
   HandleTable<DirHandle> dirs_;
+  ListingCache listings_;
   HandleTable<InternalHandle> internals_;
   TaskGroup background_;
 };

@@ -1,4 +1,5 @@
 // Directories: opendir, readdir, and where a listing stands.
+#include <algorithm>
 #include <cerrno>
 
 #include "vfs/internal_files.hpp"
@@ -8,7 +9,8 @@ namespace kiseki::vfs {
 
 namespace {
 
-constexpr std::size_t kPageEntries = 4096;
+constexpr std::size_t kFirstPage = 128, kMostPage = 4096;  // entries fetched at once: more the further a reader comes
+constexpr std::size_t kAttrsAtOnce = 256;
 // Cookies: 1 and 2 are "." and "..", entry i is kFirstEntry + i, internal files of the root lie far behind. A cookie
 // names the entry it follows.
 constexpr std::uint64_t kFirstEntry = 3;
@@ -42,8 +44,86 @@ Answer<void> Volume::fsyncdir(Caller, Ino, HandleId) { return Result<void>{}; } 
 Answer<void> Volume::readdir(Caller, Ino, HandleId id, std::uint64_t cookie, bool plus, DirSink sink) {
   auto dir = dirs_.find(id);
   if (!dir) return posix(EBADF);
-  return readdir_slow(std::move(dir), cookie, plus, std::move(sink));
+  auto all = listing_for(*dir, cookie);
+  if (!all) return readdir_slow(std::move(dir), cookie, plus, std::move(sink));
+  if (auto fed = readdir_now(*dir, *all, cookie, plus, sink)) return *fed;
+  return readdir_listed(std::move(dir), std::move(all), cookie, plus, std::move(sink));
 }
+
+// ---- from memory ------------------------------------------------------------------------------------------------
+
+/// The listing a handle reads from; at the start, or after rewinddir, the one of now. Null: it must be fetched.
+ListingPtr Volume::listing_for(DirHandle& dir, std::uint64_t cookie) {
+  std::lock_guard hold(dir.guard);
+  if (cookie == 0) {
+    bool right = client_.engine().coherent();  // asked first: then the cache below has heard of every change
+    dir.whole = right ? listings_.find(dir.ino, client_.cache().ticket()) : nullptr;
+  }
+  return dir.whole;
+}
+
+/// Nothing when a record is missing for the first entry that is to be told.
+std::optional<Result<void>> Volume::readdir_now(const DirHandle& dir, const Listing& all, std::uint64_t cookie,
+                                                bool plus, const DirSink& sink) {
+  if (cookie < 2) {
+    auto above = dir.ino;
+    if (dir.ino != options_.root) {
+      auto self = client_.cached_attr(dir.ino);
+      if (!self) return std::nullopt;
+      above = self->parent;
+    }
+    if (feed_dots(dir.ino, above, cookie, sink) == Feed::full) return Result<void>{};
+  }
+  auto first = cookie < kFirstEntry ? 0 : cookie - kFirstEntry + 1;
+  for (auto index = first; cookie < kFirstInternal && index < all.size(); ++index) {
+    std::optional<meta::Attr> attr;
+    if (plus) {
+      attr = client_.cached_attr(all.ino(index));
+      if (!attr && index == first && cookie >= 2) return std::nullopt;
+      if (!attr) return Result<void>{};  // a short answer: the next request begins here
+    }
+    if (feed_listed(all, index, attr ? &*attr : nullptr, sink) == Feed::full) return Result<void>{};
+  }
+  if (shows_internal(dir.ino)) feed_internal(cookie, sink);
+  return Result<void>{};
+}
+
+/// The same, with attributes fetched for as many entries as one answer may hold.
+Async<void> Volume::readdir_listed(std::shared_ptr<DirHandle> dir, ListingPtr all, std::uint64_t cookie, bool plus,
+                                   DirSink sink) {
+  if (cookie < 2) {
+    CO_TRY(auto above, co_await parent_of(dir->ino));
+    if (feed_dots(dir->ino, above, cookie, sink) == Feed::full) co_return Result<void>{};
+  }
+  auto first = cookie < kFirstEntry ? 0 : cookie - kFirstEntry + 1;
+  if (cookie < kFirstInternal && first < all->size()) {
+    meta::Keys keys;
+    for (auto index = first; plus && index < all->size() && keys.size() < kAttrsAtOnce; ++index)
+      keys.push_back(meta::AttrKey{all->ino(index)});
+    CO_TRY(auto attrs, co_await client_.fetch(std::move(keys)));
+    for (auto index = first; index < all->size(); ++index) {
+      auto* attr = index - first < attrs.size() ? std::get_if<meta::Attr>(&attrs[index - first]) : nullptr;
+      if (plus && index - first == attrs.size()) co_return Result<void>{};
+      if (feed_listed(*all, index, attr, sink) == Feed::full) co_return Result<void>{};
+    }
+  }
+  if (shows_internal(dir->ino)) feed_internal(cookie, sink);
+  co_return Result<void>{};
+}
+
+Volume::Feed Volume::feed_listed(const Listing& all, std::uint64_t index, const meta::Attr* attr,
+                                 const DirSink& sink) const {
+  EntryReply full;
+  DirEntry out{
+      .ino = outside(all.ino(index)), .name = all.name(index), .type = all.type(index), .cookie = kFirstEntry + index};
+  if (attr) {
+    full = entry_reply(all.ino(index), *attr);
+    out.full = &full;
+  }
+  return sink(out) ? Feed::more : Feed::full;
+}
+
+// ---- page by page -----------------------------------------------------------------------------------------------
 
 Async<void> Volume::readdir_slow(std::shared_ptr<DirHandle> dir, std::uint64_t cookie, bool plus, DirSink sink) {
   auto turn = co_await dir->lock.lock();
@@ -53,8 +133,8 @@ Async<void> Volume::readdir_slow(std::shared_ptr<DirHandle> dir, std::uint64_t c
     dir->pages.clear();
   }
   if (cookie < 2) {
-    CO_TRY(auto fed, co_await feed_dots(dir->ino, cookie, plus, sink));
-    if (fed == Feed::full) co_return Result<void>{};
+    CO_TRY(auto above, co_await parent_of(dir->ino));
+    if (feed_dots(dir->ino, above, cookie, sink) == Feed::full) co_return Result<void>{};
   }
   if (cookie < kFirstInternal) {
     std::uint64_t index = cookie < kFirstEntry ? 0 : cookie - kFirstEntry + 1;
@@ -64,21 +144,24 @@ Async<void> Volume::readdir_slow(std::shared_ptr<DirHandle> dir, std::uint64_t c
       if (fed == Feed::full) co_return Result<void>{};
     }
   }
-  if (dir->ino == kRootIno && !options_.hide_internal && !options_.subdir) feed_internal(cookie, sink);
+  if (shows_internal(dir->ino)) feed_internal(cookie, sink);
   co_return Result<void>{};
 }
 
-Async<Volume::Feed> Volume::feed_dots(Ino dir, std::uint64_t cookie, bool, const DirSink& sink) {
+bool Volume::shows_internal(Ino dir) const { return dir == kRootIno && !options_.hide_internal && !options_.subdir; }
+
+Async<Ino> Volume::parent_of(Ino dir) {
+  if (dir == options_.root) co_return dir;
+  CO_TRY(auto attr, co_await meta::getattr(client_, dir));
+  if (!attr.is_dir()) co_return posix(ENOTDIR);
+  co_return attr.parent;
+}
+
+Volume::Feed Volume::feed_dots(Ino dir, Ino above, std::uint64_t cookie, const DirSink& sink) const {
   DirEntry self{.ino = outside(dir), .name = ".", .type = meta::FileType::directory, .cookie = 1};
-  if (cookie < 1 && !sink(self)) co_return Feed::full;
-  Ino above = dir;
-  if (dir != options_.root) {
-    CO_TRY(auto attr, co_await meta::getattr(client_, dir));
-    if (!attr.is_dir()) co_return posix(ENOTDIR);
-    above = attr.parent;
-  }
+  if (cookie < 1 && !sink(self)) return Feed::full;
   DirEntry parent{.ino = outside(above), .name = "..", .type = meta::FileType::directory, .cookie = 2};
-  co_return sink(parent) ? Feed::more : Feed::full;
+  return sink(parent) ? Feed::more : Feed::full;
 }
 
 // Makes `dir.page` the page that holds entry `index`, going back to a page's cursor when the reader sought backwards.
@@ -95,7 +178,12 @@ Async<Volume::Feed> Volume::turn_to(DirHandle& dir, std::uint64_t index, bool wi
     if (dir.ended) co_return Feed::end;
     auto begins = dir.started ? dir.first + dir.page.size() : 0;
     auto cursor = dir.started ? dir.next : std::string();
-    CO_TRY(auto page, co_await meta::list(client_, dir.ino, cursor, kPageEntries, with_attrs));
+    auto most = std::clamp<std::size_t>(begins * 3, kFirstPage, kMostPage);
+    if (!dir.started) {
+      dir.growing = std::make_shared<Listing>();
+      dir.listed_at = client_.cache().ticket();
+    }
+    CO_TRY(auto page, co_await meta::list(client_, dir.ino, cursor, most, with_attrs));
     dir.pages.emplace_back(begins, std::move(cursor));
     dir.page = std::move(page.entries);
     dir.first = begins;
@@ -103,8 +191,21 @@ Async<Volume::Feed> Volume::turn_to(DirHandle& dir, std::uint64_t index, bool wi
     dir.ended = dir.next.empty();
     dir.with_attrs = with_attrs;
     dir.started = true;
+    keep_page(dir);
   }
   co_return Feed::more;
+}
+
+/// Once every page was seen in order the whole is kept for those who list next: with the moment it began, so that it is
+/// found only if nothing changed since.
+void Volume::keep_page(DirHandle& dir) {
+  if (!dir.growing) return;
+  if (dir.growing->size() != dir.first) return dir.growing.reset();  // the reader went back
+  dir.growing->add(dir.page);
+  if (dir.growing->bytes() > Listing::kMostBytes) return dir.growing.reset();
+  if (!dir.ended) return;
+  listings_.put(dir.ino, dir.listed_at, dir.growing);
+  dir.growing.reset();
 }
 
 Volume::Feed Volume::feed_page(const DirHandle& dir, std::uint64_t& index, bool plus, const DirSink& sink) const {

@@ -13,9 +13,11 @@ Async<EntryPage> list(Client& client, Ino dir, std::string cursor, std::size_t l
   }
   auto ticket = client.cache().ticket();
   CO_TRY(auto page, co_await client.engine().scan_entries(dir, std::move(cursor), limit, with_attrs));
+  // Without its attributes an entry does not answer a lookup: not worth a place in the cache.
   for (auto& listed : page.entries) {
+    if (!listed.attr) continue;
     client.cache().install_entry(ticket, dir, listed.name, listed.entry);
-    if (listed.attr) client.cache().install_attr(ticket, listed.entry.ino, *listed.attr);
+    client.cache().install_attr(ticket, listed.entry.ino, *listed.attr);
   }
   co_return page;
 }

@@ -156,6 +156,64 @@ TEST(Volume, WhatWasMadeIsFoundAndWhatWasRemovedIsNot) {
   });
 }
 
+TEST(Volume, AListingFromMemoryIsRightAfterEveryChange) {
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    auto& volume = *m.volume;
+    auto dir = co_await ask(volume.mkdir(kRoot, kRootIno, "d", 0755, 0));
+    CO_ASSERT_OK(dir);
+    std::set<std::string> expected{".", ".."};
+    auto make = [&](const std::string& name) -> asio::awaitable<void> {
+      CO_ASSERT_OK(co_await ask(volume.mknod(kRoot, dir->ino, name, S_IFREG | 0644, 0, 0)));
+      expected.insert(name);
+    };
+    auto see = [&](std::size_t at_a_time) -> asio::awaitable<void> {
+      auto names = co_await names_in(volume, dir->ino, at_a_time);
+      CO_ASSERT_OK(names);
+      EXPECT_EQ(names->size(), expected.size());
+      EXPECT_EQ(std::set<std::string>(names->begin(), names->end()), expected);
+    };
+    for (int i = 0; i < 700; ++i) co_await make("n" + std::to_string(i));  // several pages
+    for (std::size_t at_a_time : {1000u, 1u, 7u, 1000u}) co_await see(at_a_time);
+    co_await make("new");
+    co_await see(1000);
+    CO_ASSERT_OK(co_await ask(volume.unlink(kRoot, dir->ino, "n0")));
+    expected.erase("n0");
+    co_await see(1000);
+    co_await see(1000);
+    CO_ASSERT_OK(co_await ask(volume.rename(kRoot, dir->ino, "n1", dir->ino, "m1", 0)));
+    expected.erase("n1");
+    expected.insert("m1");
+    co_await see(1000);
+    CO_ASSERT_OK(co_await ask(volume.rename(kRoot, dir->ino, "n2", kRootIno, "away", 0)));
+    expected.erase("n2");
+    co_await see(1000);
+  });
+}
+
+TEST(Volume, AListingFromMemoryIsToldWithoutACoroutine) {
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    auto& volume = *m.volume;
+    auto dir = co_await ask(volume.mkdir(kRoot, kRootIno, "d", 0755, 0));
+    CO_ASSERT_OK(dir);
+    for (auto* name : {"a", "b", "c"})
+      CO_ASSERT_OK(co_await ask(volume.mknod(kRoot, dir->ino, name, S_IFREG | 0644, 0, 0)));
+    CO_ASSERT_OK(co_await names_in(volume, dir->ino));
+    auto opened = co_await ask(volume.opendir(kRoot, dir->ino, 0));
+    CO_ASSERT_OK(opened);
+    std::vector<std::pair<std::string, bool>> told;
+    DirSink sink = [&](const DirEntry& entry) {
+      told.emplace_back(entry.name, entry.full != nullptr);
+      return true;
+    };
+    auto listing = volume.readdir(kRoot, dir->ino, opened->handle, 0, true, sink);
+    EXPECT_TRUE(listing.ready());
+    std::vector<std::pair<std::string, bool>> expected{
+        {".", false}, {"..", false}, {"a", true}, {"b", true}, {"c", true}};
+    EXPECT_EQ(told, expected);
+    (void)co_await ask(volume.releasedir(kRoot, dir->ino, opened->handle));
+  });
+}
+
 TEST(Volume, AKnownNameIsAnsweredWithoutACoroutine) {
   with_volume([](Mounted& m) -> asio::awaitable<void> {
     auto made = co_await ask(m.volume->mkdir(kRoot, kRootIno, "d", 0755, 0));
