@@ -8,6 +8,9 @@ namespace kiseki::vfs {
 
 namespace {
 
+constexpr auto kGather = std::chrono::milliseconds(20);
+constexpr std::size_t kFilesAtOnce = 64;  // fits what the engine reads and commits together
+
 struct Leaving {  // takes back what was counted as waiting
   std::atomic<std::size_t>& waiting;
   std::size_t count;
@@ -24,12 +27,28 @@ SliceReaper::SliceReaper(meta::Client& client, object::StorePtr store, chunk::Bl
       cache_(cache),
       options_(options),
       slots_(std::max<std::size_t>(1, options.max_deletes)),
+      files_at_once_(kFilesAtOnce),
       tasks_(std::move(home)) {}
 
 void SliceReaper::file_removed(Ino ino, std::uint64_t length) {
   if (options_.max_deletes == 0 || waiting_ >= options_.most_waiting) return;
   ++waiting_;
-  tasks_.spawn(remove_file(ino, length));
+  {
+    std::lock_guard lock(mutex_);
+    files_.emplace_back(ino, length);
+    if (files_.size() > 1) return;
+  }
+  tasks_.spawn(remove_files());
+}
+
+asio::awaitable<void> SliceReaper::remove_files() {
+  co_await sleep_for(kGather);
+  std::vector<std::pair<Ino, std::uint64_t>> files;
+  {
+    std::lock_guard lock(mutex_);
+    files.swap(files_);
+  }
+  for (auto [ino, length] : files) tasks_.spawn(remove_file(ino, length));
 }
 
 void SliceReaper::slices_released(std::vector<meta::DelayedSlice> slices) {
@@ -40,7 +59,7 @@ void SliceReaper::slices_released(std::vector<meta::DelayedSlice> slices) {
 
 asio::awaitable<void> SliceReaper::remove_file(Ino ino, std::uint64_t length) {
   Leaving leaving{waiting_, 1};
-  auto slot = co_await slots_.acquire();
+  auto turn = co_await files_at_once_.acquire();
   auto done = co_await meta::delete_file_data(client_, ino, length);  // tells us of the slices that are free now
   if (!done) log::warn("reaper.file", {{"ino", ino.value}, {"error", done.error()}});
 }

@@ -3,6 +3,8 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <utility>
 #include <vector>
 
 #include "chunk/block_cache.hpp"
@@ -14,8 +16,9 @@
 namespace kiseki::vfs {
 
 /// Deletes the objects of slices nobody refers to any more and the chunk records of removed files, a bounded number at
-/// a time. What it cannot take (queue full, store failing, --max-deletes 0) stays recorded in the metadata, where the
-/// housekeeper finds it again. Any thread may call.
+/// a time. Files that go shortly after one another are taken together, so that they share round trips and commits. What
+/// it cannot take (queue full, store failing, --max-deletes 0) stays recorded in the metadata, where the housekeeper
+/// finds it again. Any thread may call.
 class SliceReaper final : public meta::DataReaper {
  public:
   struct Options {
@@ -34,6 +37,7 @@ class SliceReaper final : public meta::DataReaper {
   asio::awaitable<void> close() { return tasks_.close(); }
 
  private:
+  asio::awaitable<void> remove_files();
   asio::awaitable<void> remove_file(Ino ino, std::uint64_t length);
   asio::awaitable<void> remove_slices(std::vector<meta::DelayedSlice> slices);
 
@@ -42,7 +46,9 @@ class SliceReaper final : public meta::DataReaper {
   chunk::BlockLayout layout_;
   chunk::BlockCache* cache_;
   Options options_;
-  Semaphore slots_;
+  Semaphore slots_, files_at_once_;
+  std::mutex mutex_;                                  ///< guards `files_`
+  std::vector<std::pair<Ino, std::uint64_t>> files_;  ///< removed a moment ago, with their lengths
   std::atomic<std::size_t> waiting_{0};
   TaskGroup tasks_;
 };

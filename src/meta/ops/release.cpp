@@ -43,8 +43,9 @@ Async<void> release_sustained(Client& client, Ino ino) { return release_sustaine
 
 namespace {
 
-/// One chunk: its references drop in the commit that erases it. Answers the slices nobody uses any more.
-Async<std::vector<DelayedSlice>> delete_chunk(Client& client, Ino ino, StoredChunk chunk) {
+/// One chunk: its references drop in the commit that erases it, with the last one the file's deletion record. Answers
+/// the slices nobody uses any more.
+Async<std::vector<DelayedSlice>> delete_chunk(Client& client, Ino ino, StoredChunk chunk, bool last) {
   std::map<SliceId, std::pair<std::uint32_t, std::int64_t>> used;  // size, records
   for (auto& slice : chunk.slices) {
     if (slice.id.value == 0) continue;
@@ -58,6 +59,7 @@ Async<std::vector<DelayedSlice>> delete_chunk(Client& client, Ino ino, StoredChu
   commit.checks.push_back(SlicesBeginWith{key, chunk.slices});
   for (auto& [id, use] : used) commit.writes.push_back(AddSliceRef{id, use.first, -use.second});
   commit.writes.push_back(EraseChunk{key});
+  if (last) commit.writes.push_back(EraseDeletedFile{ino});
   CO_TRY(auto outcome, co_await client.commit(std::move(commit)));
   std::vector<DelayedSlice> released;
   if (!outcome.applied) co_return posix(EAGAIN);
@@ -72,10 +74,11 @@ Async<std::vector<DelayedSlice>> delete_chunk(Client& client, Ino ino, StoredChu
 Async<void> delete_file_data(Client& client, Ino ino, std::uint64_t) {
   // By what is stored, not by the length: records may stand beyond the end of a file that was cut.
   CO_TRY(auto chunks, co_await client.engine().scan_chunks(ino));
-  for (auto& chunk : chunks) {
-    CO_TRY(auto released, co_await delete_chunk(client, ino, std::move(chunk)));
+  for (std::size_t i = 0; i < chunks.size(); ++i) {
+    CO_TRY(auto released, co_await delete_chunk(client, ino, std::move(chunks[i]), i + 1 == chunks.size()));
     if (!released.empty() && client.reaper()) client.reaper()->slices_released(std::move(released));
   }
+  if (!chunks.empty()) co_return done();
   Commit commit;
   commit.checks.push_back(AttrAbsent{ino});
   commit.writes.push_back(EraseDeletedFile{ino});
