@@ -6,6 +6,7 @@
 
 #include <array>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cstring>
 #include <utility>
@@ -24,6 +25,11 @@ constexpr std::size_t kKeptDeliveries = 64;
 constexpr std::size_t kKeptSpace = 64 << 10;
 constexpr std::size_t kMostPieces = 1000;  // writev(2) takes 1024
 
+// A request wakes the loops of all clones, and the one on the application's CPU has it first. A loop that was woken in
+// vain several times in a row leaves the device to the others for a moment: each such wake costs as much as a request.
+constexpr int kVainWakes = 3;
+constexpr auto kStandBack = std::chrono::microseconds(250);
+
 class DevDelivery final : public Delivery {
  public:
   std::byte* big = nullptr;  // the request buffer it holds, if it is large
@@ -40,7 +46,8 @@ class DevQueue final : public Queue, private ReadableHandler {
         device_(std::move(device)),
         limits_(limits),
         wait_(make_device_wait(loop, device_.get())),
-        buffers_(limits.max_write, limits.write_buffers) {}
+        buffers_(limits.max_write, limits.write_buffers),
+        standing_back_(loop) {}
 
   void start(RequestSink& sink) override {
     sink_ = &sink;
@@ -84,6 +91,7 @@ class DevQueue final : public Queue, private ReadableHandler {
   asio::awaitable<void> close() override {
     sink_ = nullptr;
     wait_->cancel();
+    standing_back_.cancel();
     while (pending_ > 0) co_await asio::post(loop_, asio::use_awaitable);
   }
 
@@ -92,6 +100,7 @@ class DevQueue final : public Queue, private ReadableHandler {
     --pending_;
     if (sink_ == nullptr) return;
     if (error) return end(error);
+    ++vain_wakes_;  // until a request is read
     drain();
   }
 
@@ -105,12 +114,13 @@ class DevQueue final : public Queue, private ReadableHandler {
       }
       auto n = ::read(device_.get(), reading_, buffers_.capacity());
       if (n > 0) {
+        vain_wakes_ = 0;
         hand_on(static_cast<std::size_t>(n));
         if (sink_ == nullptr) return;
         continue;
       }
       if (n == 0) return end(posix(ENODEV));  // a test's socket was closed
-      if (errno == EAGAIN) return arm();
+      if (errno == EAGAIN) return vain_wakes_ > kVainWakes && !was_back_ ? stand_back() : arm();
       if (errno != EINTR && errno != ENOENT) return end(posix(errno));  // ENOENT: taken back meanwhile
     }
     if (spare_.size() > kKeptDeliveries) spare_.resize(kKeptDeliveries);
@@ -144,7 +154,19 @@ class DevQueue final : public Queue, private ReadableHandler {
     return out;
   }
 
+  void stand_back() {
+    ++pending_;
+    standing_back_.expires_after(kStandBack);
+    standing_back_.async_wait([this](boost::system::error_code) {
+      --pending_;
+      if (sink_ == nullptr) return;
+      was_back_ = true;
+      drain();
+    });
+  }
+
   void arm() {
+    was_back_ = false;
     if (spare_.size() > kKeptDeliveries) spare_.resize(kKeptDeliveries);
     ++pending_;
     wait_->arm(*this);
@@ -152,7 +174,10 @@ class DevQueue final : public Queue, private ReadableHandler {
 
   void drain_soon() {
     ++pending_;
-    asio::post(loop_, [this] { readable({}); });
+    asio::post(loop_, [this] {
+      --pending_;
+      if (sink_ != nullptr) drain();
+    });
   }
 
   void end(std::error_code why) { std::exchange(sink_, nullptr)->ended(why); }
@@ -203,6 +228,9 @@ class DevQueue final : public Queue, private ReadableHandler {
   std::vector<std::unique_ptr<DevDelivery>> spare_;
   std::size_t in_hand_ = 0;
   int pending_ = 0;  // handlers that still point here
+  int vain_wakes_ = 0;
+  bool was_back_ = false;  // a moment ago: then it waits at the device, whatever it found
+  asio::steady_timer standing_back_;
   bool stalled_ = false;
 };
 
