@@ -217,6 +217,12 @@ def tree(at):
     at.guard("rm_rf", lambda: at.measured("rm_rf", "file/s", ["rm", "-rf", source], count))
 
 
+def engine(at):
+    """No mount takes part; CPU is not told, for both run the engine in a process of their own."""
+    if not at.subject.is_null:
+        at.guard("mdtest_64", lambda: at.record("mdtest_64", "file/s", rate=at.subject.mdtest(64, at.options.mdtest_files)))
+
+
 def memory(at):
     def idle():
         time.sleep(at.options.idle_seconds)
@@ -262,6 +268,7 @@ GROUPS = [
                "tiny_read_cold", "tiny_read_warm"], files, False),
     ("listing", ["ls_f_10k", "ls_l_10k"], listing, False),
     ("tree", ["untar", "find", "tar_read", "cp_a", "rm_rf"], tree, False),
+    ("engine", ["mdtest_64"], engine, False),
     ("memory", ["mount_time", "idle_rss", "peak_rss_write", "peak_rss_readers"], memory, False),
 ]
 ROW_ORDER = [row for _, rows, _, _ in GROUPS for row in rows]
