@@ -98,6 +98,7 @@ class Subject:
 
 class CommandLine(Subject):
     """Kiseki, JuiceFS, or whatever takes the same verbs and flags. SQLite, objects and cache lie below the root."""
+    mdtests = 0  # each in a directory of its own
 
     def begin(self, work, group):
         super().begin(work, group)
@@ -124,7 +125,8 @@ class CommandLine(Subject):
     def mdtest(self, threads, files):
         """Files per second that the verb mdtest creates with a slice each, straight on the metadata engine. `files`: of
         each thread in each of five directories."""
-        command = [self.binary, "mdtest", self.meta, "/mdtest", "--threads", str(threads), "--dirs", "4", "--depth", "1",
+        self.mdtests += 1
+        command = [self.binary, "mdtest", self.meta, f"/mdtest{self.mdtests}", "--threads", str(threads), "--dirs", "4", "--depth", "1",
                    "--files", str(files), "--write", "4096", "--no-usage-report"]
         nice = ["nice", "-n", "-19"] if os.geteuid() == 0 else []
         done = subprocess.run([*nice, *command], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
