@@ -26,7 +26,7 @@ class CopyTest(mounted.MountedTest):
         source = next(filter(os.path.isdir, reversed(SOURCES)), None)
         mounted.need(source, f"none of {SOURCES} exists")
         os.mkdir(self.path("tree"))
-        mounted.run(["sh", "-c", f"tar cf - -C {source} . | tar xf - -C {self.path('tree')}"])
+        mounted.run(["sh", "-c", f"tar --format=posix -cf - -C {source} . | tar xf - -C {self.path('tree')}"])
         self.assertEqual([], mounted.differences(mounted.tree_of(source), mounted.tree_of(self.path("tree"))))
         mounted.run(["rm", "-rf", self.path("tree")])
         self.assertFalse(os.path.exists(self.path("tree")))
