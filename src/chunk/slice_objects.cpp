@@ -14,13 +14,10 @@ Async<void> upload_block(object::StorePtr store, BlockLayout layout, BlockId id,
 }
 
 Async<void> remove_slice(object::StorePtr store, BlockLayout layout, SliceId slice, std::uint32_t slice_bytes) {
-  Result<void> worst;
-  for (std::uint32_t index = 0; index < layout.blocks_of(slice_bytes); ++index) {
-    auto key = block_key(layout, {slice, index}, layout.length_of(slice_bytes, index));
-    auto removed = co_await store->remove(std::move(key));
-    if (!removed) worst = removed;
-  }
-  co_return worst;
+  std::vector<object::ObjectKey> keys;
+  for (std::uint32_t index = 0; index < layout.blocks_of(slice_bytes); ++index)
+    keys.push_back(block_key(layout, {slice, index}, layout.length_of(slice_bytes, index)));
+  co_return co_await store->remove_all(std::move(keys));
 }
 
 }  // namespace kiseki::chunk

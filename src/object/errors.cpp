@@ -85,6 +85,15 @@ class ObjectCategory final : public std::error_category {
 
 }  // namespace
 
+Async<void> ObjectStore::remove_all(std::vector<ObjectKey> keys) {
+  Result<void> last;
+  for (auto& key : keys) {
+    auto removed = co_await remove(std::move(key));
+    if (!removed) last = removed;
+  }
+  co_return last;
+}
+
 const std::error_category& object_category() {
   static const ObjectCategory category;
   return category;

@@ -57,6 +57,13 @@ Async<void> MeteredStore::remove(ObjectKey key) {
   co_return done;
 }
 
+Async<void> MeteredStore::remove_all(std::vector<ObjectKey> keys) {
+  Measurement measured(*meter_, Method::remove);
+  auto done = co_await inner_->remove_all(std::move(keys));
+  measured.end(error_of(done));
+  co_return done;
+}
+
 Async<ObjectInfo> MeteredStore::head(ObjectKey key) {
   Measurement measured(*meter_, Method::head);
   auto info = co_await inner_->head(std::move(key));

@@ -8,6 +8,11 @@ Async<std::size_t> PrefixedStore::get(ObjectKey key, std::uint64_t offset, std::
 Async<void> PrefixedStore::put(ObjectKey key, Body body) { return inner_->put(prefix_ + key, std::move(body)); }
 Async<void> PrefixedStore::remove(ObjectKey key) { return inner_->remove(prefix_ + key); }
 
+Async<void> PrefixedStore::remove_all(std::vector<ObjectKey> keys) {
+  for (auto& key : keys) key.insert(0, prefix_);
+  return inner_->remove_all(std::move(keys));
+}
+
 Async<ObjectInfo> PrefixedStore::head(ObjectKey key) {
   CO_TRY(auto info, co_await inner_->head(prefix_ + key));
   info.key = std::move(key);

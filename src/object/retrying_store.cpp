@@ -67,6 +67,11 @@ Async<void> RetryingStore::remove(ObjectKey key) {
   return tried<void>("delete", key, true, [this, key] { return inner_->remove(key); });
 }
 
+Async<void> RetryingStore::remove_all(std::vector<ObjectKey> keys) {
+  auto first = keys.empty() ? ObjectKey() : keys.front();
+  return tried<void>("delete", first, true, [this, keys = std::move(keys)] { return inner_->remove_all(keys); });
+}
+
 Async<ObjectInfo> RetryingStore::head(ObjectKey key) {
   return tried<ObjectInfo>("head", key, false, [this, key] { return inner_->head(key); });
 }

@@ -27,6 +27,7 @@ class RetryingStore final : public ObjectStore {
   Async<std::size_t> get(ObjectKey key, std::uint64_t offset, std::span<std::byte> into) override;
   Async<void> put(ObjectKey key, Body body) override;
   Async<void> remove(ObjectKey key) override;
+  Async<void> remove_all(std::vector<ObjectKey> keys) override;
   Async<ObjectInfo> head(ObjectKey key) override;
   Async<ObjectPage> list(std::string prefix, std::string after, std::size_t limit, std::string delimiter) override;
   Async<void> create() override { return inner_->create(); }

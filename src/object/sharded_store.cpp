@@ -23,6 +23,19 @@ Async<void> ShardedStore::remove(ObjectKey key) {
   auto& shard = shard_of(key);
   return shard.remove(std::move(key));
 }
+
+Async<void> ShardedStore::remove_all(std::vector<ObjectKey> keys) {
+  std::vector<std::vector<ObjectKey>> of_shard(shards_.size());
+  for (auto& key : keys) of_shard[shard_hash(key) % shards_.size()].push_back(std::move(key));
+  Result<void> last;
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    if (of_shard[i].empty()) continue;
+    auto removed = co_await shards_[i]->remove_all(std::move(of_shard[i]));
+    if (!removed) last = removed;
+  }
+  co_return last;
+}
+
 Async<ObjectInfo> ShardedStore::head(ObjectKey key) {
   auto& shard = shard_of(key);
   return shard.head(std::move(key));

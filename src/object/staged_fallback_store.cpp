@@ -127,13 +127,19 @@ Async<ObjectInfo> StagedFallbackStore::head(ObjectKey key) {
 }
 
 Async<void> StagedFallbackStore::remove(ObjectKey key) {
-  auto job = [this, key]() -> Result<void> {
-    for (const auto& dir : dirs_)
-      for (const char* sub : {"/rawstaging/", "/raw/"}) ::unlink((dir + sub + key).c_str());
+  std::vector<ObjectKey> keys(1, std::move(key));
+  return remove_all(std::move(keys));
+}
+
+Async<void> StagedFallbackStore::remove_all(std::vector<ObjectKey> keys) {
+  auto job = [this, keys]() -> Result<void> {
+    for (const auto& key : keys)
+      for (const auto& dir : dirs_)
+        for (const char* sub : {"/rawstaging/", "/raw/"}) ::unlink((dir + sub + key).c_str());
     return Result<void>{};
   };
   CO_CHECK(co_await run_blocking(pool_, std::move(job)));
-  co_return co_await inner_->remove(std::move(key));
+  co_return co_await inner_->remove_all(std::move(keys));
 }
 
 /// True when the block is in the store now.

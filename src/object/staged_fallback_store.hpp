@@ -30,6 +30,7 @@ class StagedFallbackStore final : public ObjectStore {
   Async<void> put(ObjectKey key, Body body) override { return inner_->put(std::move(key), std::move(body)); }
   /// Also drops what is staged under the key, so that it is not uploaded later.
   Async<void> remove(ObjectKey key) override;
+  Async<void> remove_all(std::vector<ObjectKey> keys) override;
   Async<ObjectInfo> head(ObjectKey key) override;
   Async<ObjectPage> list(std::string prefix, std::string after, std::size_t limit, std::string delimiter) override {
     return inner_->list(std::move(prefix), std::move(after), limit, std::move(delimiter));

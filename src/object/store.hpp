@@ -74,6 +74,9 @@ class ObjectStore {
   /// On success durable as the store promises and visible to every client; on error or cancellation, maybe.
   virtual Async<void> put(ObjectKey key, Body body) = 0;
   virtual Async<void> remove(ObjectKey key) = 0;  ///< removing what is absent succeeds
+  /// Removes all of them, with few requests where the store can. When one fails the rest are tried; answers the last
+  /// error.
+  virtual Async<void> remove_all(std::vector<ObjectKey> keys);
   virtual Async<ObjectInfo> head(ObjectKey key) = 0;
   /// Objects whose key begins with `prefix` and is greater than `after`; with `delimiter` '/' one level, prefixes
   /// ending in it.

@@ -25,6 +25,7 @@ class EncodedStore final : public ObjectStore {
   Async<std::size_t> get(ObjectKey key, std::uint64_t offset, std::span<std::byte> into) override;
   Async<void> put(ObjectKey key, Body body) override;
   Async<void> remove(ObjectKey key) override { return inner_->remove(std::move(key)); }
+  Async<void> remove_all(std::vector<ObjectKey> keys) override { return inner_->remove_all(std::move(keys)); }
   Async<ObjectInfo> head(ObjectKey key) override { return inner_->head(std::move(key)); }
   Async<ObjectPage> list(std::string prefix, std::string after, std::size_t limit, std::string delimiter) override {
     return inner_->list(std::move(prefix), std::move(after), limit, std::move(delimiter));

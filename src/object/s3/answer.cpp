@@ -42,6 +42,7 @@ constexpr Meaning kMeanings[] = {
     {"RequestLimitExceeded", ObjectErrc::throttled},
     {"ThrottlingException", ObjectErrc::throttled},
     {"RequestTimeout", ObjectErrc::unavailable},
+    {"InternalError", ObjectErrc::unavailable},
     {"IncompleteBody", ObjectErrc::unavailable},
     {"OperationAborted", ObjectErrc::unavailable},
     {"BadDigest", ObjectErrc::unavailable},
@@ -69,6 +70,8 @@ ObjectErrc by_status(int status) {
       return ObjectErrc::throttled;
     case 507:
       return ObjectErrc::no_space;
+    case 501:
+      return ObjectErrc::bad_request;
     default:
       return status >= 500 ? ObjectErrc::unavailable : ObjectErrc::bad_request;
   }
@@ -96,6 +99,12 @@ std::optional<std::int64_t> parse_time(std::string_view text, const char* patter
 
 }  // namespace
 
+std::error_code meaning_of(std::string_view code) {
+  for (const auto& meaning : kMeanings)
+    if (code == meaning.code) return meaning.error;
+  return ObjectErrc::bad_request;
+}
+
 Refusal refusal_of(const net::HttpResponse& response) {
   Refusal out;
   out.status = response.status;
@@ -104,10 +113,8 @@ Refusal refusal_of(const net::HttpResponse& response) {
   out.request_id = response.fields.find("x-amz-request-id");
   out.region = response.fields.find("x-amz-bucket-region");
   if (out.region.empty()) out.region = xml_text(response.text, "Region");
-  auto error = by_status(response.status);
-  for (const auto& meaning : kMeanings)
-    if (out.code == meaning.code) error = meaning.error;
-  out.error = error;
+  auto known = meaning_of(out.code);
+  out.error = known == ObjectErrc::bad_request ? make_error_code(by_status(response.status)) : known;
   return out;
 }
 

@@ -19,6 +19,8 @@ struct Refusal {
 };
 /// Of an answer that is not 2xx.
 Refusal refusal_of(const net::HttpResponse& response);
+/// What a code of S3 means to us, if it says more than "no"; else bad_request.
+std::error_code meaning_of(std::string_view code);
 /// What a failure below HTTP means for an object.
 std::error_code object_error_of(std::error_code net_error);
 

@@ -232,14 +232,6 @@ Async<void> S3Store::put(ObjectKey key, Body body) {
   co_return Result<void>{};
 }
 
-Async<void> S3Store::remove(ObjectKey key) {
-  Call call("DELETE", net::percent_encoded(key, true));
-  call.limit = options_.put_timeout;
-  auto response = co_await ask(std::move(call));
-  if (!response && response.error() != ObjectErrc::not_found) co_return response.error();
-  co_return Result<void>{};
-}
-
 Async<ObjectInfo> S3Store::head(ObjectKey key) {
   Call call("HEAD", net::percent_encoded(key, true));
   call.limit = options_.get_timeout;

@@ -35,6 +35,7 @@ class S3Store final : public ObjectStore {
   Async<std::size_t> get(ObjectKey key, std::uint64_t offset, std::span<std::byte> into) override;
   Async<void> put(ObjectKey key, Body body) override;
   Async<void> remove(ObjectKey key) override;
+  Async<void> remove_all(std::vector<ObjectKey> keys) override;
   Async<ObjectInfo> head(ObjectKey key) override;
   Async<ObjectPage> list(std::string prefix, std::string after, std::size_t limit, std::string delimiter) override;
   Async<void> create() override;
@@ -50,6 +51,7 @@ class S3Store final : public ObjectStore {
   std::shared_ptr<Reach> make_reach(const Location& location) const;
   using Fields = std::vector<std::pair<std::string, std::string>>;
   Async<net::HttpResponse> ask(Call call);
+  Async<void> remove_batch(std::span<const ObjectKey> keys);
   Async<void> put_large(const ObjectKey& key, const Body& body, Fields fields);
   Async<void> put_parts(std::string path, std::string upload, const Body& body);
   Async<void> put_part(std::string path, std::string upload, std::size_t number,
@@ -67,6 +69,7 @@ class S3Store final : public ObjectStore {
   BlockingPool& pool_;
   mutable std::mutex mutex_;  // guards reach_
   std::shared_ptr<Reach> reach_;
+  std::atomic<bool> removes_many_{true};         // until the server says that it does not know DeleteObjects
   std::atomic<std::int64_t> skew_seconds_{0};    // the server's clock minus ours
   std::atomic<std::int64_t> pause_until_ns_{0};  // of the steady clock: the server asked for peace until then
 };

@@ -171,6 +171,22 @@ TEST_P(ObjectStoreContract, PuttingAgainReplacesAndRemovingRemoves) {
   });
 }
 
+TEST_P(ObjectStoreContract, RemovesManyAtOnce) {
+  test::run([this]() -> asio::awaitable<void> {
+    CO_ASSERT_OK(co_await store->create());
+    std::vector<ObjectKey> keys{"never was"};
+    for (int i = 0; i < 5; ++i) keys.push_back("many/<" + std::to_string(i) + "&>");
+    for (std::size_t i = 1; i < keys.size(); ++i) CO_ASSERT_OK(co_await store->put(keys[i], body_of("x")));
+    CO_ASSERT_OK(co_await store->put("many/stays", body_of("x")));
+    CO_ASSERT_OK(co_await store->remove_all(keys));
+    auto page = co_await store->list("many/", "", 100, "");
+    CO_ASSERT_OK(page);
+    CO_ASSERT_TRUE(page->objects.size() == 1);
+    EXPECT_EQ(page->objects[0].key, "many/stays");
+    CO_ASSERT_OK(co_await store->remove_all({}));
+  });
+}
+
 TEST_P(ObjectStoreContract, AnEmptyObjectExists) {
   test::run([this]() -> asio::awaitable<void> {
     CO_ASSERT_OK(co_await store->put("empty", body_of("")));

@@ -187,6 +187,34 @@ TEST_F(S3StoreTest, RetryAfterIsHonouredByAllRequests) {
   EXPECT_GE(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(900));
 }
 
+TEST_F(S3StoreTest, ManyAreRemovedWithOneRequestWhereTheServerKnowsIt) {
+  std::vector<ObjectKey> keys{"a", "b<", "c"};
+  auto remove_all = [&](std::error_code expected) {
+    test::run([&]() -> asio::awaitable<void> {
+      auto done = co_await store_->remove_all(keys);
+      EXPECT_EQ(done ? std::error_code() : done.error(), expected);
+    });
+  };
+  auto answer = [](std::string text) {
+    text = "<DeleteResult>" + text + "</DeleteResult>";
+    return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(text.size()) + "\r\n\r\n" + text;
+  };
+  serve({answer(""), answer("<Error><Key>a</Key><Code>NoSuchKey</Code></Error>"),
+         answer("<Error><Key>a</Key><Code>AccessDenied</Code></Error>")});
+  remove_all({});
+  EXPECT_TRUE(request(0).starts_with("POST /bucket/?delete= HTTP/1.1\r\n")) << request(0);
+  EXPECT_NE(request(0).find("<Object><Key>b&lt;</Key></Object>"), std::string::npos);
+  EXPECT_NE(request(0).find("content-md5: "), std::string::npos);
+  remove_all({});
+  remove_all(ObjectErrc::access_denied);
+  serve({refusal("501 Not Implemented", "NotImplemented"), "HTTP/1.1 204 No Content\r\n\r\n"});
+  requests_.clear();
+  remove_all({});
+  remove_all({});
+  EXPECT_EQ(requests(), 7u) << "asked once, then one by one";
+  EXPECT_TRUE(request(6).starts_with("DELETE /bucket/c HTTP/1.1\r\n"));
+}
+
 TEST_F(S3StoreTest, AListThatRepeatsForEverEnds) {
   std::string page =
       "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
