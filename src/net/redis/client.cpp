@@ -23,7 +23,10 @@ void throw_exception_from_error(const Failure& failure, const boost::source_loca
 
 struct Client::State {
   State(Address address, std::shared_ptr<const TlsContext> tls, ClientOptions options, Runtime& r)
-      : runtime(r), around(std::move(address), std::move(tls), r.pool("resolve", 1), options), tasks(r.executor(0)) {
+      : runtime(r),
+        names(r.pool("resolve", 1)),
+        around(std::move(address), std::move(tls), names, options),
+        tasks(r.executor(0)) {
     for (unsigned i = 0; i < runtime.loops(); ++i) {
       lanes.push_back(std::make_shared<Lane>(around, i, runtime.executor(i)));
     }
@@ -38,6 +41,7 @@ struct Client::State {
   }
 
   Runtime& runtime;
+  NameLookup names;
   Surroundings around;
   std::vector<std::shared_ptr<Lane>> lanes;
   std::atomic<bool> closed{false};

@@ -6,6 +6,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
+#include "core/guard.hpp"
 #include "core/log.hpp"
 
 namespace kiseki::net::redis {
@@ -37,8 +38,11 @@ struct Lane::Connection {
   SteadyTime since;
   std::uint64_t tracked = 0;                          ///< in which generation
   std::uint64_t queued_bytes = 0, written_bytes = 0;  ///< of the stream so far
+  std::uint64_t handed_bytes = 0;                     ///< those that a write under way may have sent are among them
   std::string out;
   bool broken = false;
+  bool writing = false;
+  SteadyTime writing_since{};  ///< when writing
   bool retiring = false;
   SteadyTime retire_by{};  ///< when retiring
 };
@@ -195,11 +199,12 @@ asio::awaitable<void> Lane::ask_elsewhere(RequestPtr request, Endpoint node) {
     }
     co_return replies;
   };
+  Guard never_silent([request] { request->end(Errc::reply_lost); });
   auto sent = false;
   auto work = exchange(*this, std::move(node), std::move(bytes), request->commands.size(), sent);
   auto replies = co_await with_timeout(around_.topology.address().connect_timeout, std::move(work));
-  if (request->ended) co_return;
-  if (!replies && sent && request->resend == Resend::never) co_return request->end(Errc::reply_lost);
+  if (request->ended || (!replies && sent && request->resend == Resend::never)) co_return;
+  never_silent.dismiss();
   const Reply later{.kind = Reply::Kind::error, .text = "TRYAGAIN"};
   if (!replies) co_return refused(std::move(request), later);
   request->replies = std::move(*replies);
@@ -227,13 +232,18 @@ asio::awaitable<void> Lane::write_requests(ConnectionPtr connection) {
     std::size_t sent = 0;
     while (sent < connection->out.size() && !connection->broken) {
       auto rest = std::span<const char>(connection->out).subspan(sent);
+      connection->writing = true;
+      connection->writing_since = now();
+      connection->handed_bytes = connection->written_bytes + rest.size();
       auto more = co_await connection->link->stream().write_some(rest);
+      connection->writing = false;
       if (!more) {
         connection->link->stream().close();  // the reader notices, and tidies up
         co_return;
       }
       sent += *more;
       connection->written_bytes += *more;
+      connection->handed_bytes = connection->written_bytes;
     }
     connection->out.clear();
   }
@@ -268,7 +278,7 @@ void Lane::lose(Connection& connection) {
   for (auto flight = lost.rbegin(); flight != lost.rend(); ++flight) {
     auto& request = flight->request;
     if (request->ended) continue;
-    auto sent = flight->first_command_ends <= connection.written_bytes;
+    auto sent = flight->first_command_ends <= connection.handed_bytes;
     if (sent && request->resend == Resend::never) {
       request->end(Errc::reply_lost);
       continue;
@@ -298,6 +308,13 @@ asio::awaitable<void> Lane::watch_clock() {
     auto retired = connection_ && connection_->retiring && time > connection_->retire_by;
     if (silent || retired) connection_->link->stream().close();
   }
+}
+
+bool Lane::is_stuck(const Connection& connection, SteadyTime time) const {
+  const auto& address = around_.topology.address();
+  if (connection.retiring && time > connection.retire_by) return true;
+  if (connection.writing && time - connection.writing_since > address.write_timeout) return true;
+  return !flights_.empty() && time - flights_.front().sent_at > address.read_timeout;
 }
 
 void Lane::end_expired(SteadyTime time) {

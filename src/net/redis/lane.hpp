@@ -19,8 +19,8 @@ namespace kiseki::net::redis {
 
 /// What all lanes of a client share.
 struct Surroundings {
-  Surroundings(Address address, std::shared_ptr<const TlsContext> tls, BlockingPool& resolver, ClientOptions o)
-      : topology(std::move(address), std::move(tls), resolver, o.read_only),
+  Surroundings(Address address, std::shared_ptr<const TlsContext> tls, NameLookup& names, ClientOptions o)
+      : topology(std::move(address), std::move(tls), names, o.read_only),
         options(o),
         away("redis.away", "redis.back", topology.address().shown()),
         refusing("redis.refuses", "redis.accepts", topology.address().shown()) {}
@@ -71,6 +71,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   asio::awaitable<void> ask_elsewhere(RequestPtr request, Endpoint node);
   void retire();
   void lose(Connection& connection);
+  bool is_stuck(const Connection& connection, SteadyTime time) const;
   void end_expired(SteadyTime now);
   void requeue_due(SteadyTime now);
   void end_all();

@@ -1,13 +1,10 @@
 #include "net/redis/stream.hpp"
 
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <spdlog/fmt/fmt.h>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/ssl/context.hpp>
@@ -15,9 +12,9 @@
 #include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <cstring>
 
 #include "core/async.hpp"
+#include "net/tls_client.hpp"
 
 namespace kiseki::net::redis {
 
@@ -25,20 +22,7 @@ namespace ssl = asio::ssl;
 using boost::system::error_code;
 using Socket = asio::generic::stream_protocol::socket;
 
-struct TlsContext::State {
-  explicit State(const Tls& t) : tls(t), context(ssl::context::tls_client) {}
-  Tls tls;
-  ssl::context context;
-};
-
-TlsContext::TlsContext(std::unique_ptr<State> state) : state_(std::move(state)) {}
-TlsContext::~TlsContext() = default;
-
 namespace {
-
-Failure cannot_use(const char* what, const std::string& file, const error_code& ec) {
-  return Failure{posix(EINVAL), fmt::format("cannot use the {} {} for TLS: {}", what, file, ec.message())};
-}
 
 std::error_code as_errno(const error_code& ec) {
   if (ec == asio::error::eof || ec == ssl::error::stream_truncated) return posix(EPIPE);
@@ -49,24 +33,14 @@ std::error_code as_errno(const error_code& ec) {
 }  // namespace
 
 Explained<std::shared_ptr<const TlsContext>> TlsContext::load(const Tls& tls) {
-  auto state = std::make_unique<State>(tls);
-  auto& context = state->context;
-  error_code ec;
-  context.set_options(ssl::context::no_tlsv1 | ssl::context::no_tlsv1_1 | ssl::context::default_workarounds, ec);
-  if (!tls.ca_file.empty()) {
-    context.load_verify_file(tls.ca_file, ec);
-    if (ec) return cannot_use("CA certificate", tls.ca_file, ec);
-  } else {
-    context.set_default_verify_paths(ec);
-  }
-  if (!tls.cert_file.empty()) {
-    context.use_certificate_chain_file(tls.cert_file, ec);
-    if (ec) return cannot_use("certificate", tls.cert_file, ec);
-    context.use_private_key_file(tls.key_file, ssl::context::pem, ec);
-    if (ec) return cannot_use("private key", tls.key_file, ec);
-  }
-  context.set_verify_mode(tls.verify ? ssl::verify_peer : ssl::verify_none, ec);
-  return std::shared_ptr<const TlsContext>(std::make_shared<TlsContext>(std::move(state)));
+  TlsOptions options;
+  options.ca_file = tls.ca_file;
+  options.certificate = tls.cert_file;
+  options.key = tls.key_file;
+  options.skip_verification = !tls.verify;
+  auto made = make_tls_context(options);
+  if (!made.context) return Failure{posix(EINVAL), "TLS to Redis: " + made.error};
+  return std::make_shared<const TlsContext>(TlsContext{std::move(made.context), tls.verify, tls.server_name});
 }
 
 namespace {
@@ -102,14 +76,13 @@ class PlainStream final : public Stream {
 class TlsStream final : public Stream {
  public:
   TlsStream(Socket socket, std::shared_ptr<const TlsContext> tls)
-      : tls_(std::move(tls)), stream_(std::move(socket), tls_->state().context) {}
+      : tls_(std::move(tls)), stream_(std::move(socket), *tls_->context) {}
 
   Async<void> shake_hands(const std::string& host, std::string& why) {
-    const auto& options = tls_->state().tls;
-    auto name = options.server_name.empty() ? host : options.server_name;
+    auto name = tls_->server_name.empty() ? host : tls_->server_name;
     ::SSL_set_tlsext_host_name(stream_.native_handle(), name.c_str());
     error_code ec;
-    if (options.verify) stream_.set_verify_callback(ssl::host_name_verification(name), ec);
+    if (tls_->verify) stream_.set_verify_callback(ssl::host_name_verification(name), ec);
     co_await stream_.async_handshake(ssl::stream_base::client, asio::redirect_error(asio::use_awaitable, ec));
     if (ec) why = ec.message();
     if (ec) co_return as_errno(ec);
@@ -142,34 +115,16 @@ class TlsStream final : public Stream {
 
 using Places = std::vector<asio::generic::stream_protocol::endpoint>;
 
-/// Every address of a host name. Blocks.
-Result<Places> resolve(const Endpoint& to) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG;
-  addrinfo* found = nullptr;
-  if (::getaddrinfo(to.host.c_str(), std::to_string(to.port).c_str(), &hints, &found) != 0) return posix(EHOSTUNREACH);
-  Places out;
-  for (auto* at = found; at; at = at->ai_next) out.emplace_back(at->ai_addr, at->ai_addrlen, at->ai_protocol);
-  ::freeaddrinfo(found);
-  return out;
-}
-
-Async<Places> places_of(Endpoint to, BlockingPool& resolver) {
+Async<Places> places_of(Endpoint to, NameLookup& names) {
   Places out;
   if (!to.path.empty()) {
     if (to.path.size() >= sizeof(sockaddr_un::sun_path)) co_return posix(ENAMETOOLONG);
     out.emplace_back(asio::local::stream_protocol::endpoint(to.path));
     co_return out;
   }
-  error_code not_a_number;
-  auto literal = asio::ip::make_address(to.host, not_a_number);
-  if (!not_a_number) {
-    out.emplace_back(asio::ip::tcp::endpoint(literal, to.port));
-    co_return out;
-  }
-  auto job = [to]() -> Result<Places> { return resolve(to); };
-  co_return co_await run_blocking(resolver, job);
+  CO_TRY(auto found, co_await names.find(to.host, to.port));
+  for (const auto& address : found) out.emplace_back(address.bytes, address.size, IPPROTO_TCP);
+  co_return out;
 }
 
 /// Small requests leave at once; a peer that is gone is noticed within about ten seconds, idle or not.
@@ -185,8 +140,8 @@ void tune_tcp(Socket& socket) {
   set(IPPROTO_TCP, TCP_USER_TIMEOUT, 10'000);
 }
 
-Async<Socket> connect_socket(Endpoint to, BlockingPool& resolver) {
-  CO_TRY(auto places, co_await places_of(to, resolver));
+Async<Socket> connect_socket(Endpoint to, NameLookup& names) {
+  CO_TRY(auto places, co_await places_of(to, names));
   auto here = co_await asio::this_coro::executor;
   std::error_code last = posix(EHOSTUNREACH);
   for (const auto& place : places) {
@@ -199,14 +154,15 @@ Async<Socket> connect_socket(Endpoint to, BlockingPool& resolver) {
     }
     last = as_errno(ec);
   }
+  names.forget(to.host);
   co_return last;
 }
 
 }  // namespace
 
-Async<std::unique_ptr<Stream>> Stream::connect(Endpoint to, std::shared_ptr<const TlsContext> tls,
-                                               BlockingPool& resolver, std::string& why) {
-  auto socket = co_await connect_socket(to, resolver);
+Async<std::unique_ptr<Stream>> Stream::connect(Endpoint to, std::shared_ptr<const TlsContext> tls, NameLookup& names,
+                                               std::string& why) {
+  auto socket = co_await connect_socket(to, names);
   if (!socket) {
     why = socket.error().message();
     co_return socket.error();

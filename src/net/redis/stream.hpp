@@ -5,24 +5,22 @@
 #include <string>
 
 #include "core/result.hpp"
-#include "core/runtime.hpp"
+#include "net/name_lookup.hpp"
 #include "net/redis/address.hpp"
 #include "net/redis/failure.hpp"
 
+namespace boost::asio::ssl {
+class context;
+}
+
 namespace kiseki::net::redis {
 
-/// Certificates and keys, read once; shared by all connections.
-class TlsContext {
- public:
+/// How connections are secured; read once, shared by all of them.
+struct TlsContext {
+  std::shared_ptr<asio::ssl::context> context;
+  bool verify = true;
+  std::string server_name;  ///< empty: the host we connect to
   static Explained<std::shared_ptr<const TlsContext>> load(const Tls& tls);
-  ~TlsContext();
-
-  struct State;
-  explicit TlsContext(std::unique_ptr<State> state);
-  State& state() const { return *state_; }
-
- private:
-  std::unique_ptr<State> state_;
 };
 
 /// A byte stream to a server: TCP, a Unix socket, or TLS over TCP. Lives on one loop; one read and one write at a time.
@@ -34,10 +32,10 @@ class Stream {
   /// Ends it: what waits in read_some or write_some comes back with an error. Idempotent.
   virtual void close() noexcept = 0;
 
-  /// Connects on the executor of the caller. `tls`: none for plain text. Not bounded by itself. The pool resolves
-  /// names. On an error `why` says more than its code.
-  static Async<std::unique_ptr<Stream>> connect(Endpoint to, std::shared_ptr<const TlsContext> tls,
-                                                BlockingPool& resolver, std::string& why);
+  /// Connects on the executor of the caller. `tls`: none for plain text. Not bounded by itself. On an
+  /// error `why` says more than its code.
+  static Async<std::unique_ptr<Stream>> connect(Endpoint to, std::shared_ptr<const TlsContext> tls, NameLookup& names,
+                                                std::string& why);
 };
 
 }  // namespace kiseki::net::redis

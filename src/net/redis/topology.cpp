@@ -7,8 +7,8 @@
 
 namespace kiseki::net::redis {
 
-Topology::Topology(Address address, std::shared_ptr<const TlsContext> tls, BlockingPool& resolver, bool replicas)
-    : address_(std::move(address)), tls_(std::move(tls)), resolver_(resolver), replicas_(replicas) {
+Topology::Topology(Address address, std::shared_ptr<const TlsContext> tls, NameLookup& names, bool replicas)
+    : address_(std::move(address)), tls_(std::move(tls)), names_(names), replicas_(replicas) {
   if (address_.kind == Address::Kind::cluster) become_cluster();
 }
 
@@ -64,7 +64,7 @@ Async<Topology::Connected> Topology::find_and_connect(Commands extra, Replies& e
 
 Async<std::unique_ptr<Link>> Topology::open_link(Endpoint to, std::string& why) const {
   std::string detail;
-  auto stream = co_await Stream::connect(to, tls_, resolver_, detail);
+  auto stream = co_await Stream::connect(to, tls_, names_, detail);
   if (!stream) {
     why = fmt::format("cannot connect to {}: {}", to.shown(), detail);
     co_return stream.error();

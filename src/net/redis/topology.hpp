@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "core/runtime.hpp"
 #include "net/redis/address.hpp"
 #include "net/redis/link.hpp"
 #include "net/redis/stream.hpp"
@@ -18,7 +17,7 @@ namespace kiseki::net::redis {
 class Topology {
  public:
   /// `replicas`: reads may go to a replica, as the address asks for (a mount that writes nothing).
-  Topology(Address address, std::shared_ptr<const TlsContext> tls, BlockingPool& resolver, bool replicas);
+  Topology(Address address, std::shared_ptr<const TlsContext> tls, NameLookup& names, bool replicas);
 
   const Address& address() const { return address_; }
   const std::string& key_prefix() const { return key_prefix_; }
@@ -56,7 +55,7 @@ class Topology {
   Address address_;
   std::string key_prefix_;
   std::shared_ptr<const TlsContext> tls_;
-  BlockingPool& resolver_;
+  NameLookup& names_;
   const bool replicas_;
   mutable std::atomic<std::size_t> first_host_{0};  ///< the one that answered last
   mutable std::mutex mutex_;                        ///< guards what follows
