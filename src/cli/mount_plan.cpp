@@ -137,6 +137,7 @@ void plan_metadata(const Settings& settings, MountPlan& plan) {
   plan.client.skip_dir_mtime = duration_cast<milliseconds>(settings.duration("skip-dir-mtime"));
   plan.client.strict_atime = settings.text("atime-mode") == "strictatime";
   plan.client.relatime = settings.text("atime-mode") == "relatime";
+  plan.session.cache_symlinks = !plan.client.strict_atime && !plan.client.relatime;
   plan.heartbeat = duration_cast<milliseconds>(settings.duration("heartbeat"));
   plan.background_jobs = !settings.on("no-bgjob");
   plan.max_deletes = static_cast<std::size_t>(settings.integer("max-deletes"));

@@ -10,11 +10,12 @@ constexpr std::uint32_t kPageBytes = 4096;
 std::uint64_t wanted_flags(const SessionOptions& options) {
   std::uint64_t out = FUSE_INIT_EXT | FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_MAX_PAGES | FUSE_ASYNC_DIO |
                       FUSE_PARALLEL_DIROPS | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_ATOMIC_O_TRUNC |
-                      FUSE_AUTO_INVAL_DATA | FUSE_CACHE_SYMLINKS | FUSE_EXPORT_SUPPORT | FUSE_ABORT_ERROR |
-                      FUSE_HAS_EXPIRE_ONLY | abi::kDirectIoAllowMmap | abi::kHasResend;
+                      FUSE_AUTO_INVAL_DATA | FUSE_EXPORT_SUPPORT | FUSE_ABORT_ERROR | FUSE_HAS_EXPIRE_ONLY |
+                      abi::kDirectIoAllowMmap | abi::kHasResend;
   // We clear suid and sgid ourselves; without this every write(2) first asks for security.capability.
   out |= FUSE_HANDLE_KILLPRIV_V2;
-  if (options.xattr) out |= FUSE_SETXATTR_EXT;
+  if (options.xattr || options.acl) out |= FUSE_SETXATTR_EXT;
+  if (options.cache_symlinks) out |= FUSE_CACHE_SYMLINKS;
   if (options.acl) out |= FUSE_POSIX_ACL | FUSE_DONT_MASK;
   if (options.ioctl) out |= FUSE_HAS_IOCTL_DIR;
   if (options.locks) out |= FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS;

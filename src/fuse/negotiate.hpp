@@ -16,6 +16,7 @@ struct SessionOptions {
   bool acl = false;                        ///< POSIX ACLs are checked by the kernel; umask is then left to us
   bool xattr = true;
   bool ioctl = true;
+  bool cache_symlinks = true;    ///< targets too are cached by the kernel; then nobody sees who reads them
   bool locks = true;             ///< fcntl and flock locks come to us; false: the kernel keeps them, per mount
   bool writeback_cache = false;  ///< the kernel gathers small writes; it then believes its own size and mtime
   unsigned write_buffers = 8;    ///< WRITE payloads in hand per loop; more wait in the kernel

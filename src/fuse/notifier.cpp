@@ -13,6 +13,10 @@ namespace kiseki::fuse {
 
 constexpr std::uint32_t kEpochMinor = 44;
 
+namespace {
+bool is_gone(int error) { return error == ENODEV || error == ECONNABORTED || error == EPIPE; }
+}  // namespace
+
 Notifier::Notifier(UniqueFd device, Settings settings)
     : device_(std::move(device)), settings_(settings), thread_([this] { run(); }) {}
 
@@ -34,6 +38,14 @@ void Notifier::forget_entry(Ino parent, std::string name) {
 }
 
 void Notifier::forget_data(Ino ino, std::uint64_t offset, std::uint64_t length) { push({ino, {}, offset, length}); }
+
+void Notifier::forget_attr(Ino ino) {
+  constexpr std::int64_t kNoData = -1;
+  fuse_notify_inval_inode_out out{ino.value, kNoData, 0};
+  iovec body{&out, sizeof out};
+  std::lock_guard lock(mutex_);
+  if (!gone_ && !stopping_) gone_ = is_gone(write(FUSE_NOTIFY_INVAL_INODE, {&body, 1}));
+}
 
 void Notifier::push(Note note) {
   {
@@ -60,28 +72,28 @@ void Notifier::run() {
     std::deque<Note> batch = std::exchange(waiting_, {});
     overflowed_ = false;
     lock.unlock();
-    if (all_names) send_epoch();
-    for (const auto& note : batch) send(note);
+    bool gone = all_names && is_gone(send_epoch());
+    for (const auto& note : batch) gone = gone || is_gone(send(note));
     lock.lock();
+    if (gone) gone_ = true;
   }
 }
 
-void Notifier::send(const Note& note) {
+int Notifier::send(const Note& note) {
   if (note.name.empty()) {
     fuse_notify_inval_inode_out out{note.ino.value, static_cast<std::int64_t>(note.offset),
                                     static_cast<std::int64_t>(note.length)};
     iovec body{&out, sizeof out};
-    write(FUSE_NOTIFY_INVAL_INODE, {&body, 1});
-    return;
+    return write(FUSE_NOTIFY_INVAL_INODE, {&body, 1});
   }
   fuse_notify_inval_entry_out out{note.ino.value, static_cast<std::uint32_t>(note.name.size()), 0};
   std::array<iovec, 2> body{{{&out, sizeof out}, {const_cast<char*>(note.name.c_str()), note.name.size() + 1}}};
-  write(FUSE_NOTIFY_INVAL_ENTRY, body);
+  return write(FUSE_NOTIFY_INVAL_ENTRY, body);
 }
 
-void Notifier::send_epoch() { write(abi::kNotifyIncEpoch, {}); }
+int Notifier::send_epoch() { return write(abi::kNotifyIncEpoch, {}); }
 
-bool Notifier::write(std::int32_t code, std::span<const iovec> body) {
+int Notifier::write(std::int32_t code, std::span<const iovec> body) {
   std::array<iovec, 3> message;
   std::size_t bytes = sizeof(fuse_out_header);
   for (std::size_t i = 0; i < body.size(); ++i) {
@@ -90,12 +102,8 @@ bool Notifier::write(std::int32_t code, std::span<const iovec> body) {
   }
   fuse_out_header header{static_cast<std::uint32_t>(bytes), code, 0};
   message[0] = {&header, sizeof header};
-  if (::writev(device_.get(), message.data(), static_cast<int>(body.size() + 1)) >= 0) return true;
-  if (errno == ENODEV || errno == ECONNABORTED || errno == EPIPE) {
-    std::lock_guard lock(mutex_);
-    gone_ = true;
-  }
-  return false;  // ENOENT, most often: the kernel had not cached it
+  if (::writev(device_.get(), message.data(), static_cast<int>(body.size() + 1)) >= 0) return 0;
+  return errno;  // ENOENT, most often: the kernel had not cached it
 }
 
 }  // namespace kiseki::fuse

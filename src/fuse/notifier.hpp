@@ -24,6 +24,7 @@ class Notifier final : public vfs::KernelCache {
   void close();  ///< drops what waits and what still comes, lets go of the device. Waits for the message being sent
   void forget_entry(Ino parent, std::string name) override;
   void forget_data(Ino ino, std::uint64_t offset, std::uint64_t length) override;
+  void forget_attr(Ino ino) override;  ///< sent at once: the kernel waits for nothing to do this
 
  private:
   struct Note {
@@ -33,9 +34,9 @@ class Notifier final : public vfs::KernelCache {
   };
   void push(Note note);
   void run();
-  void send(const Note& note);
-  void send_epoch();
-  bool write(std::int32_t code, std::span<const iovec> body);
+  int send(const Note& note);
+  int send_epoch();
+  int write(std::int32_t code, std::span<const iovec> body);  ///< 0 or an errno
 
   UniqueFd device_;
   Settings settings_;

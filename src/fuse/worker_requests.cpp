@@ -203,21 +203,21 @@ class Asking {
   }
   void operator()(const Access& r) { w_.settle(d_, fs_.access(who_, ino_, r.mask), nothing()); }
   void operator()(const Setxattr& r) {
-    if (!options().xattr) return w_.done(d_, ENOSYS);  // the kernel remembers and asks no more
+    if (!has_xattrs()) return w_.done(d_, ENOSYS);  // the kernel remembers and asks no more
     w_.settle(d_, fs_.setxattr(who_, ino_, r.name, r.value, r.flags), nothing());
   }
   void operator()(const Getxattr& r) {
-    if (!options().xattr) return w_.done(d_, ENOSYS);
+    if (!has_xattrs()) return w_.done(d_, ENOSYS);
     d_.limit = r.size;
     w_.settle(d_, fs_.getxattr(who_, ino_, r.name), sized());
   }
   void operator()(const Listxattr& r) {
-    if (!options().xattr) return w_.done(d_, ENOSYS);
+    if (!has_xattrs()) return w_.done(d_, ENOSYS);
     d_.limit = r.size;
     w_.settle(d_, fs_.listxattr(who_, ino_), sized());
   }
   void operator()(const Removexattr& r) {
-    if (!options().xattr) return w_.done(d_, ENOSYS);
+    if (!has_xattrs()) return w_.done(d_, ENOSYS);
     w_.settle(d_, fs_.removexattr(who_, ino_, r.name), nothing());
   }
 
@@ -248,6 +248,7 @@ class Asking {
 
  private:
   const SessionOptions& options() const { return w_.shared_.options; }
+  bool has_xattrs() const { return options().xattr || options().acl; }  // ACLs travel as such
   Worker& w_;
   Delivery& d_;
   vfs::Filesystem& fs_;

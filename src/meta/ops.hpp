@@ -62,9 +62,12 @@ struct AttrChange {
 Async<Attr> setattr(Client&, Who, Ino ino, AttrChange change);
 /// Sets the length: hole records over what must read as zeros. Also clears suid/sgid when told.
 Async<Attr> truncate(Client&, Who, Ino ino, std::uint64_t length, bool kill_suidgid);
-/// mode: FALLOC_FL_* bits; collapse and insert EOPNOTSUPP.
-Async<Attr> fallocate(Client&, Ino ino, std::uint64_t offset, std::uint64_t length, std::uint32_t mode);
+/// mode: FALLOC_FL_* bits; collapse and insert EOPNOTSUPP. ENOSPC for more than statfs says is free.
+Async<Attr> fallocate(Client&, Who, Ino ino, std::uint64_t offset, std::uint64_t length, std::uint32_t mode,
+                      bool kill_suidgid);
 Async<void> touch_atime(Client&, Ino ino);
+/// By the mount's atime mode, an access now changes the access time.
+bool atime_is_due(const ClientOptions& options, const Attr& attr, Timestamp now);
 
 /// Records of one chunk, oldest first; from the cache when coherent.
 Async<Slices> read_slices(Client&, Ino ino, ChunkIndex index);
@@ -94,8 +97,8 @@ struct CopiedRange {
   Attr attr;
 };
 /// Copies by reference: translated records, shared slices.
-Async<CopiedRange> copy_range(Client&, Ino in, std::uint64_t in_offset, Ino out, std::uint64_t out_offset,
-                              std::uint64_t length);
+Async<CopiedRange> copy_range(Client&, Who, Ino in, std::uint64_t in_offset, Ino out, std::uint64_t out_offset,
+                              std::uint64_t length, bool kill_suidgid);
 /// Replaces records [first, first+count) of a chunk, seen as `seen`, by one slice. ESTALE when they changed meanwhile
 /// (the new slice is then released). With trash the old slices are delayed, else released.
 Async<void> compacted(Client&, Ino ino, ChunkIndex index, Slices seen, std::uint32_t first, std::uint32_t count,

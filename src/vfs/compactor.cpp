@@ -19,7 +19,7 @@ constexpr std::uint32_t kEvery = 100, kAlways = 350;  // records of a chunk afte
 constexpr std::uint32_t kTooLong = 2500;              // from here on a writer waits for a pass
 constexpr std::size_t kOnRead = 5;
 constexpr std::uint32_t kStepBytes = 1 << 20;  // copied at once
-constexpr int kMemoryTries = 50;             // of 20 ms: compaction yields to readers and writers
+constexpr int kMemoryTries = 50;               // of 20 ms: compaction yields to readers and writers
 
 /// Leading records that are big against the rest, show all of themselves and lie before everything else: moving them
 /// would cost more than it gains.

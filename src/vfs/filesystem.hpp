@@ -95,6 +95,8 @@ class KernelCache {
   virtual void forget_entry(Ino parent, std::string name) = 0;
   virtual void forget_data(Ino ino, std::uint64_t offset,
                            std::uint64_t length) = 0;  ///< length 0: to the end; attributes too
+  /// Attributes alone. Has happened when this returns.
+  virtual void forget_attr(Ino ino) = 0;
 };
 
 /// A file system as a kernel asks for it; the fuse room speaks to this, and so may anything else. Arguments passed as

@@ -1,6 +1,24 @@
 #include "vfs/handles.hpp"
 
+#include <algorithm>
+#include <utility>
+
 namespace kiseki::vfs {
+
+void LockOwners::add(std::uint64_t owner) {
+  std::lock_guard hold(guard_);
+  if (std::find(owners_.begin(), owners_.end(), owner) == owners_.end()) owners_.push_back(owner);
+}
+
+void LockOwners::remove(std::uint64_t owner) {
+  std::lock_guard hold(guard_);
+  std::erase(owners_, owner);
+}
+
+std::vector<std::uint64_t> LockOwners::take() {
+  std::lock_guard hold(guard_);
+  return std::exchange(owners_, {});
+}
 
 void OpenTable::add(Ino ino) {
   auto& shard = shard_of(ino);
@@ -54,27 +72,25 @@ std::vector<Ino> OpenTable::unlinked() const {
 }
 
 namespace {
-std::uint64_t version_of(const meta::Attr& attr) {
+std::uint64_t version_of(Ino ino, const meta::Attr& attr) {
   auto mix = [](std::uint64_t a, std::uint64_t b) { return (a ^ b) * 0x9E3779B97F4A7C15u; };
-  return mix(mix(static_cast<std::uint64_t>(attr.mtime.sec), attr.mtime.nsec), attr.length) | 1u;
+  auto hash = mix(mix(mix(ino.value, static_cast<std::uint64_t>(attr.mtime.sec)), attr.mtime.nsec), attr.length);
+  return (hash ^ (hash >> 32)) & ~std::uint64_t{1};
 }
 }  // namespace
 
-// Two opens racing on one slot may interleave the two stores; then neither matches and the cache is dropped once more.
-bool PageCacheVersions::still_current(Ino ino, const meta::Attr& attr) {
+PageCacheVersions::Opened PageCacheVersions::opened(Ino ino, const meta::Attr& attr) {
   auto& slot = slot_of(ino);
-  auto version = version_of(attr) ^ ino.value;
-  bool same = slot.ino.load() == ino.value && slot.version.load() == version;
-  if (!same) {
-    slot.version.store(version);
-    slot.ino.store(ino.value);
-  }
-  return same;
+  auto version = version_of(ino, attr), seen = slot.load();
+  if (seen == (version | 1u)) return {.keep = true, .dropping = 0};
+  if (seen != version) slot.store(version);
+  return {.keep = false, .dropping = version};
 }
 
-void PageCacheVersions::forget(Ino ino) {
-  auto& slot = slot_of(ino);
-  if (slot.ino.load() == ino.value) slot.version.store(0);
+void PageCacheVersions::dropped(Ino ino, std::uint64_t dropping) {
+  slot_of(ino).compare_exchange_strong(dropping, dropping | 1u);
 }
+
+void PageCacheVersions::forget(Ino ino) { slot_of(ino).store(0); }
 
 }  // namespace kiseki::vfs

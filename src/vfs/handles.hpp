@@ -15,8 +15,23 @@
 #include "meta/record_cache.hpp"
 #include "vfs/data.hpp"
 #include "vfs/listing.hpp"
+#include "vfs/shown_names.hpp"
 
 namespace kiseki::vfs {
+
+/// Who took record locks through an open file and has not closed it since. A process is taken out by its close(); what
+/// remains when the open file goes are owners that are the open file itself (F_OFD_SETLK), of whose end the kernel says
+/// nothing. Any thread.
+class LockOwners {
+ public:
+  void add(std::uint64_t owner);
+  void remove(std::uint64_t owner);
+  std::vector<std::uint64_t> take();
+
+ private:
+  std::mutex guard_;
+  std::vector<std::uint64_t> owners_;  ///< a set; rarely more than one
+};
 
 /// An open file of this mount.
 struct FileHandle {
@@ -24,7 +39,17 @@ struct FileHandle {
   std::uint32_t flags = 0;  ///< open(2) flags
   ReadStreamPtr stream;
   std::atomic<bool> wrote{false}, accessed{false}, has_flock{false};
+  std::atomic<std::uint64_t> dropping_pages{0};  ///< PageCacheVersions::Opened::dropping
+  LockOwners lock_owners;
   bool writable() const { return (flags & 3u) != 0; }
+};
+
+/// Entries [first, end) of a directory.
+struct ListingPage {
+  std::uint64_t first = 0;
+  std::vector<meta::ListedEntry> entries;
+  std::uint64_t end() const { return first + entries.size(); }
+  bool holds(std::uint64_t index) const { return index >= first && index < end(); }
 };
 
 /// A directory being listed: from `whole`, if its names were in memory; else pages of entries fetched in order, and
@@ -38,12 +63,16 @@ struct DirHandle {
   Mutex lock;
   std::shared_ptr<Listing> growing;     ///< what the pages so far hold; null when that is too much to keep
   meta::RecordCache::Ticket listed_at;  ///< when the first page was asked for
-  bool with_attrs = false;
-  std::vector<meta::ListedEntry> page;  ///< entries [first, first + page.size())
-  std::uint64_t first = 0;
-  std::string next;  ///< cursor after `page`; empty and `ended`: nothing follows
+  ListingPage page, previous;           ///< the kernel may step back a little, and must then find what it was shown
+  std::string next;                     ///< cursor after `page`; empty and `ended`: nothing follows
   bool started = false, ended = false;
   std::vector<std::pair<std::uint64_t, std::string>> pages;  ///< first index and cursor of every page seen
+  std::uint64_t shown_to = 0, skipped_to = 0;  ///< after the last entry shown, and after those left out behind it
+  ShownNames shown;
+
+  const ListingPage* holding(std::uint64_t index) const {
+    return page.holds(index) ? &page : previous.holds(index) ? &previous : nullptr;
+  }
 };
 
 /// Open internal file (.stats, .config, .control): a text taken at open, and for .control a request in the making.
@@ -123,19 +152,24 @@ class OpenTable {
 };
 
 /// Which version of a file the kernel's page cache may hold: an open keeps the cache only when the file still has the
-/// mtime and length of the last open. A lossy table of fixed size: forgetting costs a re-read, never a stale one.
+/// mtime and length of an earlier open that was told to drop it, and is known to have done so: the kernel drops pages
+/// after it got our answer, and until then another open must not be told that they are right. A lossy table of fixed
+/// size: forgetting costs a re-read, never a stale one. Any thread.
 class PageCacheVersions {
  public:
+  struct Opened {
+    bool keep = false;         ///< the kernel's pages are of this very version
+    std::uint64_t dropping{};  ///< else what to say once the kernel has dropped them; 0: nothing
+  };
   PageCacheVersions() : slots_(kSlots) {}
-  /// True when the kernel's pages of `ino` were read from this very version; remembers the version.
-  bool still_current(Ino ino, const meta::Attr& attr);
+  Opened opened(Ino ino, const meta::Attr& attr);
+  /// open(2) has returned: the handle is being used.
+  void dropped(Ino ino, std::uint64_t dropping);
   void forget(Ino ino);  ///< written to: the next open starts afresh
 
  private:
   static constexpr std::size_t kSlots = 1u << 14;
-  struct Slot {
-    std::atomic<std::uint64_t> ino{0}, version{0};
-  };
+  using Slot = std::atomic<std::uint64_t>;  ///< hash of inode and version; bit 0: dropped
   Slot& slot_of(Ino ino) { return slots_[std::hash<Ino>()(ino) >> 50]; }
   std::vector<Slot> slots_;
 };

@@ -48,14 +48,19 @@ EntryReply Volume::entry_reply(Ino ino, const Attr& attr) const {
           .attr_valid = options_.attr_timeout};
 }
 
+void Volume::mode_changed(Ino ino) const {
+  if (auto* kernel = kernel_.load()) kernel->forget_attr(outside(ino));
+}
+
 std::error_code Volume::refuse_change(Ino ino) const {
   if (is_internal(ino)) return posix(EPERM);
   if (options_.read_only) return posix(EROFS);
   return {};
 }
 
-// Numbers of inodes are all the kernel holds of us: there is nothing to forget.
-void Volume::forget(Ino, std::uint64_t) {}
+// Numbers of inodes are all the kernel holds of us, but for those without names. They are never looked up again: one
+// FORGET is the last.
+void Volume::forget(Ino ino, std::uint64_t) { nameless_.forget(inside(ino)); }
 
 asio::awaitable<void> Volume::destroyed() {
   co_await background_.join();

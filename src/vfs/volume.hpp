@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -12,6 +13,8 @@
 #include "vfs/data.hpp"
 #include "vfs/filesystem.hpp"
 #include "vfs/handles.hpp"
+#include "vfs/listing.hpp"
+#include "vfs/nameless.hpp"
 
 namespace kiseki::vfs {
 
@@ -41,6 +44,7 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   Volume(meta::Client& client, FileData& data, asio::any_io_executor background, VolumeOptions options);
   ~Volume() override;
 
+  void attached(KernelCache& kernel) override { kernel_ = &kernel; }
   bool is_open(Ino ino) const override { return open_inodes_.contains(ino); }
   /// Open files and directories, internal ones too. Any thread.
   std::size_t open_handles() const { return files_.size() + dirs_.size() + internals_.size(); }
@@ -109,6 +113,8 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   Attr shown(Ino ino, Attr attr) const;
   AttrReply attr_reply(Ino ino, const Attr& attr) const;
   EntryReply entry_reply(Ino ino, const Attr& attr) const;
+  /// suid and sgid went with something else: the kernel's cached mode is wrong from now on.
+  void mode_changed(Ino ino) const;
   std::error_code refuse_change(Ino ino) const;  ///< EROFS, EPERM of internal files; none: go on
 
   Async<EntryReply> lookup_slow(Ino parent, std::string name);
@@ -123,8 +129,10 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   void removed(const meta::Removed& gone);
 
   OpenReply add_handle(Ino ino, std::uint32_t flags, const Attr& attr);
-  void drop_open(Ino ino);  ///< one open less; the data of a nameless inode goes with the last
+  void drop_open(Ino ino);          ///< one open less; the data of a nameless inode goes with the last
+  void opened(FileHandle& handle);  ///< a request came through it: open(2) has returned
   void note_access(FileHandle& handle);
+  void note_access(Ino accessed);
   Async<OpenReply> open_slow(meta::Who who, Ino ino, std::uint32_t flags, bool kill_suidgid);
   Async<CreateReply> create_slow(meta::Who who, Ino parent, std::string name, meta::NewInode what, std::uint32_t flags);
   Async<CreateReply> tmpfile_slow(meta::Who who, Ino parent, meta::NewInode what, std::uint32_t flags);
@@ -134,11 +142,12 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   Async<std::uint32_t> write_killing_suid(meta::Who who, std::shared_ptr<FileHandle> handle, std::uint64_t offset,
                                           std::span<const std::byte> data);
   Async<void> flush_slow(Ino ino, std::uint64_t lock_owner, Answer<void> flushing);
-  Async<void> release_slow(std::shared_ptr<FileHandle> handle, std::uint64_t lock_owner, bool release_flock);
-  Async<void> fallocate_slow(Ino ino, std::uint64_t offset, std::uint64_t length, std::uint32_t mode);
+  Async<void> release_slow(std::shared_ptr<FileHandle> handle, std::uint64_t lock_owner, bool release_flock,
+                           std::vector<std::uint64_t> range_owners);
+  Async<void> fallocate_slow(Caller caller, Ino ino, std::uint64_t offset, std::uint64_t length, std::uint32_t mode);
   Async<std::uint64_t> lseek_slow(Ino ino, std::uint64_t offset, std::uint32_t whence);
   Async<void> settle(Ino ino);  ///< flushes what is buffered of a file
-  Async<std::uint64_t> copy_slow(Ino in, std::uint64_t in_offset, Ino out, std::uint64_t out_offset,
+  Async<std::uint64_t> copy_slow(Caller caller, Ino in, std::uint64_t in_offset, Ino out, std::uint64_t out_offset,
                                  std::uint64_t length);
 
   enum class Feed { more, full, end };
@@ -150,7 +159,8 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   Async<void> readdir_slow(std::shared_ptr<DirHandle> dir, std::uint64_t cookie, bool plus, DirSink sink);
   void keep_page(DirHandle& dir);
   Async<Feed> turn_to(DirHandle& dir, std::uint64_t index, bool with_attrs);
-  Feed feed_page(const DirHandle& dir, std::uint64_t& index, bool plus, const DirSink& sink) const;
+  void rewind(DirHandle& dir);
+  Feed feed_page(DirHandle& dir, std::uint64_t& index, bool plus, const DirSink& sink) const;
   Feed feed_listed(const Listing& all, std::uint64_t index, const meta::Attr* attr, const DirSink& sink) const;
   Feed feed_dots(Ino dir, Ino above, std::uint64_t cookie, const DirSink& sink) const;
   Async<Ino> parent_of(Ino dir);
@@ -164,8 +174,8 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   Async<std::string> listxattr_slow(Ino ino);
   Async<void> removexattr_slow(meta::Who who, Ino ino, std::string name);
   std::error_code refuse_xattr(std::string_view name, bool reading) const;
-  Async<IoctlReply> get_flags(Ino ino);
-  Async<IoctlReply> set_flags(meta::Who who, Ino ino, std::uint64_t flags);
+  Async<IoctlReply> get_flags(Ino ino, bool in_struct);
+  Async<IoctlReply> set_flags(meta::Who who, Ino ino, std::uint32_t flags, bool in_struct);
 
   // Internal files (.stats, .config, .control): volume_internal.cpp.
   std::optional<Ino> internal_by_name(Ino parent, std::string_view name) const;
@@ -180,7 +190,10 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   FileData& data_;
   VolumeOptions options_;
   Timestamp mounted_;
+  std::atomic<KernelCache*> kernel_{nullptr};
   OpenTable open_inodes_;
+  OpenListings open_listings_;
+  NamelessAttrs nameless_;
   PageCacheVersions page_cache_;
   HandleTable<FileHandle> files_;
   HandleTable<DirHandle> dirs_;

@@ -21,8 +21,11 @@ Answer<AttrReply> Volume::getattr(Caller, Ino kernel, std::optional<HandleId>) {
 }
 
 Async<AttrReply> Volume::getattr_slow(Ino ino) {
-  CO_TRY(auto attr, co_await meta::getattr(client_, ino));
-  co_return attr_reply(ino, attr);
+  auto attr = co_await meta::getattr(client_, ino);
+  if (!attr && attr.error() == posix(ENOENT))
+    if (auto last = nameless_.find(ino)) attr = *last;
+  if (!attr) co_return attr.error();
+  co_return attr_reply(ino, *attr);
 }
 
 Answer<AttrReply> Volume::setattr(Caller caller, Ino kernel, SetAttr change) {
@@ -56,7 +59,10 @@ Async<AttrReply> Volume::setattr_slow(meta::Who who, Ino ino, SetAttr change) {
   co_return attr_reply(ino, *after);
 }
 
-Answer<std::string> Volume::readlink(Caller, Ino ino) { return readlink_slow(inside(ino)); }
+Answer<std::string> Volume::readlink(Caller, Ino ino) {
+  note_access(inside(ino));
+  return readlink_slow(inside(ino));
+}
 
 Async<std::string> Volume::readlink_slow(Ino ino) { return meta::readlink(client_, ino); }
 
@@ -161,6 +167,8 @@ namespace {
 // it).
 constexpr std::uint32_t kGetFlags64 = 0x80086601, kGetFlags32 = 0x80046601;
 constexpr std::uint32_t kSetFlags64 = 0x40086602, kSetFlags32 = 0x40046602;
+// The same in a struct fsxattr, which has no letter s; Linux asks for it before it sets any flag.
+constexpr std::uint32_t kGetXflags = FS_IOC_FSGETXATTR, kSetXflags = FS_IOC_FSSETXATTR;
 
 std::uint32_t to_chattr(std::uint8_t flags) {
   std::uint32_t out = 0;
@@ -170,42 +178,65 @@ std::uint32_t to_chattr(std::uint8_t flags) {
   return out;
 }
 
-std::vector<std::byte> as_bytes(std::uint64_t value, std::uint32_t size) {
-  std::vector<std::byte> out(size);
-  std::memcpy(out.data(), &value, std::min<std::size_t>(size, sizeof value));
+std::uint32_t to_xflags(std::uint8_t flags) {
+  std::uint32_t out = 0;
+  if (flags & meta::kImmutable) out |= FS_XFLAG_IMMUTABLE;
+  if (flags & meta::kAppendOnly) out |= FS_XFLAG_APPEND;
   return out;
+}
+
+/// chattr's bits of what came with a setting command. Errors: EOPNOTSUPP for flags that have none.
+Result<std::uint32_t> from_xflags(std::uint32_t xflags, std::uint8_t now) {
+  if (xflags & ~std::uint32_t{FS_XFLAG_IMMUTABLE | FS_XFLAG_APPEND}) return posix(EOPNOTSUPP);
+  std::uint32_t out = now & meta::kSkipTrash ? FS_SECRM_FL : 0;
+  if (xflags & FS_XFLAG_IMMUTABLE) out |= FS_IMMUTABLE_FL;
+  if (xflags & FS_XFLAG_APPEND) out |= FS_APPEND_FL;
+  return out;
+}
+
+template <class T>
+std::vector<std::byte> as_bytes(const T& value) {
+  auto raw = std::as_bytes(std::span(&value, 1));
+  return {raw.begin(), raw.end()};
 }
 
 }  // namespace
 
 Answer<IoctlReply> Volume::ioctl(Caller caller, Ino ino, HandleId, std::uint32_t command, std::span<const std::byte> in,
                                  std::uint32_t out_size) {
-  bool getting = command == kGetFlags64 || command == kGetFlags32,
-       setting = command == kSetFlags64 || command == kSetFlags32;
+  bool in_struct = command == kGetXflags || command == kSetXflags;
+  bool getting = command == kGetFlags64 || command == kGetFlags32 || command == kGetXflags;
+  bool setting = command == kSetFlags64 || command == kSetFlags32 || command == kSetXflags;
   if (!options_.ioctl || !(getting || setting)) return posix(ENOTTY);
   if (is_internal(ino) || is_trash(ino)) return posix(EPERM);  // trash directories are nobody's to mark
   if (getting) {
-    if (out_size < 4) return posix(EINVAL);
-    return get_flags(inside(ino));
+    if (out_size < (in_struct ? sizeof(fsxattr) : 4)) return posix(EINVAL);
+    return get_flags(inside(ino), in_struct);
   }
   if (auto refused = refuse_change(ino)) return refused;
   if (in.size() < 4) return posix(EINVAL);
-  std::uint32_t flags = 0;
+  std::uint32_t flags = 0;  // also the first member of the struct
   std::memcpy(&flags, in.data(), sizeof flags);
-  return set_flags(who(caller), inside(ino), flags);
+  return set_flags(who(caller), inside(ino), flags, in_struct);
 }
 
-Async<IoctlReply> Volume::get_flags(Ino ino) {
+Async<IoctlReply> Volume::get_flags(Ino ino, bool in_struct) {
   CO_TRY(auto attr, co_await meta::getattr(client_, ino));
-  co_return IoctlReply{.result = 0, .out = as_bytes(to_chattr(attr.flags), 8)};
+  if (!in_struct) co_return IoctlReply{.result = 0, .out = as_bytes(std::uint64_t{to_chattr(attr.flags)})};
+  fsxattr told{};
+  told.fsx_xflags = to_xflags(attr.flags);
+  co_return IoctlReply{.result = 0, .out = as_bytes(told)};
 }
 
-Async<IoctlReply> Volume::set_flags(meta::Who who, Ino ino, std::uint64_t flags) {
-  if (flags & ~std::uint64_t{FS_IMMUTABLE_FL | FS_APPEND_FL | FS_SECRM_FL}) co_return posix(EOPNOTSUPP);
+Async<IoctlReply> Volume::set_flags(meta::Who who, Ino ino, std::uint32_t flags, bool in_struct) {
   CO_TRY(auto attr, co_await meta::getattr(client_, ino));
+  if (in_struct) {
+    CO_TRY(flags, from_xflags(flags, attr.flags));
+  }
+  if (flags & ~std::uint32_t{FS_IMMUTABLE_FL | FS_APPEND_FL | FS_SECRM_FL}) co_return posix(EOPNOTSUPP);
   if (who.uid != 0 && who.uid != attr.uid) co_return posix(EPERM);
   auto privileged = FS_IMMUTABLE_FL | FS_APPEND_FL;
-  if (who.uid != 0 && ((to_chattr(attr.flags) ^ flags) & static_cast<std::uint64_t>(privileged)))
+  if (who.uid != 0 && ((to_chattr(attr.flags) ^ flags) & static_cast<std::uint32_t>(privileged)))
     co_return posix(EPERM);
   meta::AttrChange change{.set = meta::kFlags, .to = attr};
   change.to.flags = static_cast<std::uint8_t>(attr.flags & ~(meta::kImmutable | meta::kAppendOnly | meta::kSkipTrash));

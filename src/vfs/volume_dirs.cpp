@@ -1,6 +1,7 @@
 // Directories: opendir, readdir, and where a listing stands.
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "vfs/internal_files.hpp"
 #include "vfs/volume.hpp"
@@ -30,12 +31,13 @@ constexpr InternalName kListed[] = {{".config", kConfigIno, meta::FileType::file
 Answer<OpenReply> Volume::opendir(Caller, Ino kernel, std::uint32_t) {
   auto dir = std::make_shared<DirHandle>();
   dir->ino = inside(kernel);
+  open_listings_.add(dir->ino, dir);
   return Result<OpenReply>(
       OpenReply{.handle = dirs_.add(std::move(dir)), .keep_cache = false, .cache_dir = options_.cache_dirs});
 }
 
 Answer<void> Volume::releasedir(Caller, Ino, HandleId id) {
-  dirs_.remove(id);
+  if (auto dir = dirs_.remove(id)) open_listings_.remove(dir->ino, dir);
   return Result<void>{};
 }
 
@@ -44,6 +46,7 @@ Answer<void> Volume::fsyncdir(Caller, Ino, HandleId) { return Result<void>{}; } 
 Answer<void> Volume::readdir(Caller, Ino, HandleId id, std::uint64_t cookie, bool plus, DirSink sink) {
   auto dir = dirs_.find(id);
   if (!dir) return posix(EBADF);
+  if (cookie == 0) note_access(dir->ino);
   auto all = listing_for(*dir, cookie);
   if (!all) return readdir_slow(std::move(dir), cookie, plus, std::move(sink));
   if (auto fed = readdir_now(*dir, *all, cookie, plus, sink)) return *fed;
@@ -127,22 +130,21 @@ Volume::Feed Volume::feed_listed(const Listing& all, std::uint64_t index, const 
 
 Async<void> Volume::readdir_slow(std::shared_ptr<DirHandle> dir, std::uint64_t cookie, bool plus, DirSink sink) {
   auto turn = co_await dir->lock.lock();
-  if (cookie == 0) {  // from the start, or rewinddir: list anew
-    dir->started = dir->ended = false;
-    dir->page.clear();
-    dir->pages.clear();
-  }
+  if (cookie == 0) rewind(*dir);
   if (cookie < 2) {
     CO_TRY(auto above, co_await parent_of(dir->ino));
     if (feed_dots(dir->ino, above, cookie, sink) == Feed::full) co_return Result<void>{};
   }
   if (cookie < kFirstInternal) {
     std::uint64_t index = cookie < kFirstEntry ? 0 : cookie - kFirstEntry + 1;
-    for (Feed fed = Feed::more; fed != Feed::end;) {
+    if (index == dir->shown_to) index = dir->skipped_to;
+    Feed fed = Feed::more;
+    while (fed == Feed::more) {
       CO_TRY(fed, co_await turn_to(*dir, index, plus));
       if (fed == Feed::more) fed = feed_page(*dir, index, plus, sink);
-      if (fed == Feed::full) co_return Result<void>{};
     }
+    dir->skipped_to = index;
+    if (fed == Feed::full) co_return Result<void>{};
   }
   if (shows_internal(dir->ino)) feed_internal(cookie, sink);
   co_return Result<void>{};
@@ -164,32 +166,42 @@ Volume::Feed Volume::feed_dots(Ino dir, Ino above, std::uint64_t cookie, const D
   return sink(parent) ? Feed::more : Feed::full;
 }
 
-// Makes `dir.page` the page that holds entry `index`, going back to a page's cursor when the reader sought backwards.
+/// From the start, or rewinddir: everything is listed anew.
+void Volume::rewind(DirHandle& dir) {
+  dir.started = dir.ended = false;
+  dir.page = dir.previous = {};
+  dir.pages.clear();
+  dir.shown.clear();
+  dir.shown_to = dir.skipped_to = 0;
+}
+
+// Fetches pages until one holds entry `index`, going back to a page's cursor when the reader sought far backwards.
 Async<Volume::Feed> Volume::turn_to(DirHandle& dir, std::uint64_t index, bool with_attrs) {
-  if (dir.started && index < dir.first) {
+  if (dir.holding(index)) co_return Feed::more;
+  if (dir.started && index < dir.page.first) {
     while (dir.pages.size() > 1 && dir.pages.back().first > index) dir.pages.pop_back();
-    dir.first = dir.pages.back().first;
+    dir.page = {.first = dir.pages.back().first, .entries = {}};
+    dir.previous = {};
     dir.next = dir.pages.back().second;
     dir.pages.pop_back();
-    dir.page.clear();
+    dir.shown.clear();
     dir.ended = false;
   }
-  while (!dir.started || index >= dir.first + dir.page.size()) {
+  while (!dir.started || index >= dir.page.end()) {
     if (dir.ended) co_return Feed::end;
-    auto begins = dir.started ? dir.first + dir.page.size() : 0;
+    auto begins = dir.started ? dir.page.end() : 0;
     auto cursor = dir.started ? dir.next : std::string();
     auto most = std::clamp<std::size_t>(begins * 3, kFirstPage, kMostPage);
     if (!dir.started) {
       dir.growing = std::make_shared<Listing>();
       dir.listed_at = client_.cache().ticket();
     }
+    if (!dir.growing) dir.shown.add(dir.page.entries);
     CO_TRY(auto page, co_await meta::list(client_, dir.ino, cursor, most, with_attrs));
     dir.pages.emplace_back(begins, std::move(cursor));
-    dir.page = std::move(page.entries);
-    dir.first = begins;
+    dir.previous = std::exchange(dir.page, {.first = begins, .entries = std::move(page.entries)});
     dir.next = std::move(page.next);
     dir.ended = dir.next.empty();
-    dir.with_attrs = with_attrs;
     dir.started = true;
     keep_page(dir);
   }
@@ -200,17 +212,21 @@ Async<Volume::Feed> Volume::turn_to(DirHandle& dir, std::uint64_t index, bool wi
 /// found only if nothing changed since.
 void Volume::keep_page(DirHandle& dir) {
   if (!dir.growing) return;
-  if (dir.growing->size() != dir.first) return dir.growing.reset();  // the reader went back
-  dir.growing->add(dir.page);
-  if (dir.growing->bytes() > Listing::kMostBytes) return dir.growing.reset();
-  if (!dir.ended) return;
-  listings_.put(dir.ino, dir.listed_at, dir.growing);
-  dir.growing.reset();
+  bool in_order = dir.growing->size() == dir.page.first;  // else the reader went back
+  if (in_order) dir.growing->add(dir.page.entries);
+  if (!in_order || dir.growing->bytes() > Listing::kMostBytes) {
+    dir.shown.add(*dir.growing);
+    return dir.growing.reset();
+  }
+  if (dir.ended) listings_.put(dir.ino, dir.listed_at, dir.growing);
 }
 
-Volume::Feed Volume::feed_page(const DirHandle& dir, std::uint64_t& index, bool plus, const DirSink& sink) const {
-  for (; index < dir.first + dir.page.size(); ++index) {
-    auto& entry = dir.page[index - dir.first];
+Volume::Feed Volume::feed_page(DirHandle& dir, std::uint64_t& index, bool plus, const DirSink& sink) const {
+  auto* page = dir.holding(index);
+  if (dir.growing) dir.shown.catch_up(*dir.growing, page->first);
+  for (; page->holds(index); ++index) {
+    auto& entry = page->entries[index - page->first];
+    if (dir.shown.twice(entry.name)) continue;
     EntryReply full;
     DirEntry out{
         .ino = outside(entry.entry.ino), .name = entry.name, .type = entry.entry.type, .cookie = kFirstEntry + index};
@@ -219,6 +235,7 @@ Volume::Feed Volume::feed_page(const DirHandle& dir, std::uint64_t& index, bool 
       out.full = &full;
     }
     if (!sink(out)) return Feed::full;
+    dir.shown_to = index + 1;
   }
   return Feed::more;
 }

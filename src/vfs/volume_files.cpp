@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "chunk/chunk_view.hpp"
@@ -14,6 +15,7 @@ namespace kiseki::vfs {
 namespace {
 
 constexpr std::uint32_t kUnlock = 2;  // F_UNLCK as the kernel passes it
+constexpr std::uint64_t kPageMask = 4095;
 
 bool writes(std::uint32_t flags) { return (flags & O_ACCMODE) != O_RDONLY; }
 
@@ -68,8 +70,20 @@ OpenReply Volume::add_handle(Ino ino, std::uint32_t flags, const Attr& attr) {
   handle->flags = flags;
   handle->stream = data_.open_stream(ino);
   bool direct = (flags & O_DIRECT) != 0;
-  bool keep = !direct && !data_.dirty(ino) && page_cache_.still_current(ino, attr);
-  return {.handle = files_.add(std::move(handle)), .direct_io = direct, .keep_cache = keep, .parallel_writes = direct};
+  PageCacheVersions::Opened pages;
+  if (!direct && !data_.dirty(ino)) pages = page_cache_.opened(ino, attr);
+  handle->dropping_pages = pages.dropping;
+  // What the kernel has cached it reads without asking: then nobody would see the access.
+  bool seen = meta::atime_is_due(client_.options(), attr, client_.clock().now());
+  return {.handle = files_.add(std::move(handle)),
+          .direct_io = direct,
+          .keep_cache = pages.keep && !seen,
+          .parallel_writes = direct};
+}
+
+void Volume::opened(FileHandle& handle) {
+  if (handle.dropping_pages.load(std::memory_order_relaxed) == 0) return;
+  if (auto dropping = handle.dropping_pages.exchange(0)) page_cache_.dropped(handle.ino, dropping);
 }
 
 void Volume::drop_open(Ino ino) {
@@ -136,11 +150,14 @@ Async<CreateReply> Volume::tmpfile_slow(meta::Who who, Ino parent, meta::NewInod
 
 Async<void> Volume::settle(Ino ino) { return data_.flush(ino).get(); }
 
-Answer<void> Volume::flush(Caller, Ino kernel, HandleId, std::uint64_t lock_owner) {
+Answer<void> Volume::flush(Caller, Ino kernel, HandleId id, std::uint64_t lock_owner) {
   if (is_internal(kernel)) return Result<void>{};
   Ino ino = inside(kernel);
+  auto handle = files_.find(id);
+  if (handle) opened(*handle);
   auto flushing = data_.flush(ino);
   if (!open_inodes_.range_locked(ino)) return flushing;
+  if (handle) handle->lock_owners.remove(lock_owner);
   return flush_slow(ino, lock_owner, std::move(flushing));
 }
 
@@ -160,17 +177,21 @@ Answer<void> Volume::release(Caller, Ino kernel, HandleId id, std::uint64_t lock
   auto handle = files_.remove(id);
   if (!handle) return Result<void>{};
   bool locked = release_flock || handle->has_flock;
-  if (locked || (handle->wrote && data_.dirty(handle->ino))) return release_slow(std::move(handle), lock_owner, locked);
+  auto owners = handle->lock_owners.take();
+  if (locked || !owners.empty() || (handle->wrote && data_.dirty(handle->ino)))
+    return release_slow(std::move(handle), lock_owner, locked, std::move(owners));
   drop_open(handle->ino);
   return Result<void>{};
 }
 
-Async<void> Volume::release_slow(std::shared_ptr<FileHandle> handle, std::uint64_t lock_owner, bool release_flock) {
+Async<void> Volume::release_slow(std::shared_ptr<FileHandle> handle, std::uint64_t lock_owner, bool release_flock,
+                                 std::vector<std::uint64_t> range_owners) {
   auto flushed = co_await settle(handle->ino);  // written through a mapping after the last close
   if (!flushed)
     log::error("volume.release",
                {{"inode", handle->ino.value}, {"error", flushed.error()}, {"remedy", "what was written last is lost"}});
   if (release_flock) (void)co_await meta::release_locks(client_, handle->ino, lock_owner, true);
+  for (auto owner : range_owners) (void)co_await meta::release_locks(client_, handle->ino, owner, false);
   drop_open(handle->ino);
   co_return Result<void>{};
 }
@@ -187,9 +208,15 @@ void Volume::note_access(FileHandle& handle) {
   auto& options = client_.options();
   if (!options.relatime && !options.strict_atime) return;
   if (handle.accessed.exchange(true) && !options.strict_atime) return;
+  note_access(handle.ino);
+}
+
+void Volume::note_access(Ino accessed) {
+  auto& options = client_.options();
+  if (!options.relatime && !options.strict_atime) return;
   background_.spawn([](Volume& volume, Ino ino) -> asio::awaitable<void> {
     (void)co_await meta::touch_atime(volume.client_, ino);  // best effort, as everywhere
-  }(*this, handle.ino));
+  }(*this, accessed));
 }
 
 Answer<ReadReply> Volume::read(Caller, Ino kernel, HandleId id, std::uint64_t offset, std::uint32_t size,
@@ -197,6 +224,7 @@ Answer<ReadReply> Volume::read(Caller, Ino kernel, HandleId id, std::uint64_t of
   if (is_internal(kernel)) return read_internal(id, offset, size);
   auto handle = files_.find(id);
   if (!handle) return posix(EBADF);
+  opened(*handle);
   note_access(*handle);
   auto length = known_length(handle->ino);
   if (!length) return read_slow(std::move(handle), offset, size);
@@ -235,21 +263,26 @@ Async<std::uint32_t> Volume::write_killing_suid(meta::Who who, std::shared_ptr<F
                                                 std::span<const std::byte> data) {
   meta::AttrChange change{.set = 0, .to = {}, .kill_suidgid = true};
   CO_CHECK(co_await meta::setattr(client_, who, handle->ino, change));
+  mode_changed(handle->ino);
   auto writing = data_.write(handle->ino, offset, data);
   co_return co_await std::move(writing).get();
 }
 
 // ---- ranges -----------------------------------------------------------------------------------------------------
 
-Answer<void> Volume::fallocate(Caller, Ino kernel, HandleId, std::uint64_t offset, std::uint64_t length,
+Answer<void> Volume::fallocate(Caller caller, Ino kernel, HandleId, std::uint64_t offset, std::uint64_t length,
                                std::uint32_t mode) {
   if (auto refused = refuse_change(kernel)) return refused;
-  return fallocate_slow(inside(kernel), offset, length, mode);
+  return fallocate_slow(caller, inside(kernel), offset, length, mode);
 }
 
-Async<void> Volume::fallocate_slow(Ino ino, std::uint64_t offset, std::uint64_t length, std::uint32_t mode) {
+// The kernel says with a write whether the writer may leave suid and sgid alone, but not with the other changes of
+// contents; root may.
+Async<void> Volume::fallocate_slow(Caller caller, Ino ino, std::uint64_t offset, std::uint64_t length,
+                                   std::uint32_t mode) {
   CO_CHECK(co_await settle(ino));
-  CO_CHECK(co_await meta::fallocate(client_, ino, offset, length, mode));
+  CO_CHECK(co_await meta::fallocate(client_, who(caller), ino, offset, length, mode, caller.uid != 0));
+  if (caller.uid != 0) mode_changed(ino);
   data_.invalidate(ino);
   page_cache_.forget(ino);
   co_return Result<void>{};
@@ -261,45 +294,74 @@ Answer<std::uint64_t> Volume::lseek(Caller, Ino kernel, HandleId, std::uint64_t 
   return lseek_slow(inside(kernel), offset, whence);
 }
 
-// A chunk without records is one hole; what follows the last visible piece of a chunk is one too.
+namespace {
+
+/// The next byte of one chunk, at or after `at`, that is data, or is not; offsets in the file. What no record shows is
+/// a hole. Holes are told in whole pages, as elsewhere: programs take the granularity they find for the size of a disk
+/// block.
+std::optional<std::uint64_t> seek_in_chunk(ChunkIndex index, const Slices& slices, std::uint64_t at, bool want_data) {
+  std::uint64_t base = index.value * kChunkBytes;
+  auto view = chunk::ChunkView::of(slices);
+  for (auto& piece : view.pieces()) {
+    std::uint64_t begin = (base + piece.pos) & ~kPageMask,
+                  end = (base + piece.pos + piece.len + kPageMask) & ~kPageMask;
+    if (end <= at) continue;
+    if (want_data) return std::max(at, begin);
+    if (begin > at) return at;
+    at = end;
+  }
+  return want_data || at >= base + kChunkBytes ? std::nullopt : std::optional(at);
+}
+
+/// The same over many chunks, in order; chunks that are missing are holes.
+std::optional<std::uint64_t> seek_in_chunks(const std::vector<meta::StoredChunk>& chunks, std::uint64_t at,
+                                            bool want_data) {
+  for (auto& chunk : chunks) {
+    std::uint64_t base = chunk.index.value * kChunkBytes;
+    if (base + kChunkBytes <= at) continue;
+    if (!want_data && base > at) return at;
+    at = std::max(at, base);
+    if (auto found = seek_in_chunk(chunk.index, chunk.slices, at, want_data)) return found;
+    at = base + kChunkBytes;
+  }
+  return want_data ? std::nullopt : std::optional(at);
+}
+
+}  // namespace
+
+// The chunk at `offset` is most often in memory; a file may have 2^31 of them, so the others are asked for together.
 Async<std::uint64_t> Volume::lseek_slow(Ino ino, std::uint64_t offset, std::uint32_t whence) {
   CO_CHECK(co_await settle(ino));
   CO_TRY(auto attr, co_await meta::getattr(client_, ino));
   if (offset >= attr.length) co_return posix(ENXIO);
   bool want_data = whence == SEEK_DATA;
-  std::uint64_t at = offset;
-  while (at < attr.length) {
-    ChunkIndex index{static_cast<std::uint32_t>(at / kChunkBytes)};
-    std::uint64_t base = index.value * kChunkBytes;
-    CO_TRY(auto slices, co_await meta::read_slices(client_, ino, index));
-    auto view = chunk::ChunkView::of(slices);
-    for (auto& piece : view.pieces()) {
-      std::uint64_t begin = base + piece.pos, end = begin + piece.len;
-      if (end <= at) continue;
-      if (want_data && begin < attr.length) co_return std::max(at, begin);
-      if (!want_data && begin > at) break;
-      if (!want_data) at = end;
-    }
-    std::uint64_t chunk_end = base + kChunkBytes;
-    if (!want_data && at < chunk_end) co_return std::min(at, attr.length);
-    at = std::max(at, chunk_end);
+  ChunkIndex here{static_cast<std::uint32_t>(offset / kChunkBytes)};
+  CO_TRY(auto slices, co_await meta::read_slices(client_, ino, here));
+  auto found = seek_in_chunk(here, slices, offset, want_data);
+  std::uint64_t beyond = (std::uint64_t{here.value} + 1) * kChunkBytes;
+  if (!found && beyond < attr.length) {
+    CO_TRY(auto chunks, co_await client_.engine().scan_chunks(ino));
+    std::sort(chunks.begin(), chunks.end(), [](auto& a, auto& b) { return a.index < b.index; });
+    found = seek_in_chunks(chunks, beyond, want_data);
   }
-  if (want_data) co_return posix(ENXIO);
-  co_return attr.length;
+  if (want_data && (!found || *found >= attr.length)) co_return posix(ENXIO);
+  co_return std::min(found.value_or(attr.length), attr.length);
 }
 
-Answer<std::uint64_t> Volume::copy_range(Caller, Ino in, HandleId, std::uint64_t in_offset, Ino out, HandleId,
+Answer<std::uint64_t> Volume::copy_range(Caller caller, Ino in, HandleId, std::uint64_t in_offset, Ino out, HandleId,
                                          std::uint64_t out_offset, std::uint64_t length) {
   if (is_internal(in)) return posix(EXDEV);
   if (auto refused = refuse_change(out)) return refused;
-  return copy_slow(inside(in), in_offset, inside(out), out_offset, length);
+  return copy_slow(caller, inside(in), in_offset, inside(out), out_offset, length);
 }
 
-Async<std::uint64_t> Volume::copy_slow(Ino in, std::uint64_t in_offset, Ino out, std::uint64_t out_offset,
-                                       std::uint64_t length) {
+Async<std::uint64_t> Volume::copy_slow(Caller caller, Ino in, std::uint64_t in_offset, Ino out,
+                                       std::uint64_t out_offset, std::uint64_t length) {
   CO_CHECK(co_await settle(in));
   CO_CHECK(co_await settle(out));
-  CO_TRY(auto copied, co_await meta::copy_range(client_, in, in_offset, out, out_offset, length));
+  CO_TRY(auto copied,
+         co_await meta::copy_range(client_, who(caller), in, in_offset, out, out_offset, length, caller.uid != 0));
+  if (caller.uid != 0) mode_changed(out);
   data_.invalidate(out);
   page_cache_.forget(out);
   co_return copied.bytes;
@@ -316,9 +378,12 @@ Answer<LockRange> Volume::getlk(Caller, Ino kernel, HandleId, std::uint64_t owne
   }(client_, inside(kernel), owner, want);
 }
 
-Answer<void> Volume::setlk(Caller, Ino kernel, HandleId, std::uint64_t owner, LockRange range, bool wait) {
+Answer<void> Volume::setlk(Caller, Ino kernel, HandleId id, std::uint64_t owner, LockRange range, bool wait) {
   if (is_internal(kernel)) return posix(EINVAL);
-  if (range.type != kUnlock) open_inodes_.mark_range_locked(inside(kernel));
+  if (range.type != kUnlock) {
+    open_inodes_.mark_range_locked(inside(kernel));
+    if (auto handle = files_.find(id)) handle->lock_owners.add(owner);
+  }
   meta::RangeLock want{.type = range.type, .pid = range.pid, .start = range.start, .end = range.end};
   return meta::set_lock(client_, inside(kernel), owner, want, wait);
 }

@@ -1,5 +1,6 @@
 // Names: lookup, and every operation that makes, moves or removes one.
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -132,7 +133,9 @@ Async<void> Volume::remove(meta::Who who, Ino parent, std::string name, bool dir
 }
 
 void Volume::removed(const meta::Removed& gone) {
-  if (gone.attr.nlink == 0) open_inodes_.mark_unlinked(gone.ino);
+  if (gone.attr.nlink > 0) return;
+  open_inodes_.mark_unlinked(gone.ino);
+  nameless_.add(gone.ino, gone.attr);
 }
 
 Answer<void> Volume::rename(Caller caller, Ino from, std::string_view name, Ino to, std::string_view new_name,
@@ -147,8 +150,14 @@ Answer<void> Volume::rename(Caller caller, Ino from, std::string_view name, Ino 
 
 Async<void> Volume::rename_slow(meta::Who who, Ino from, std::string name, Ino to, std::string new_name,
                                 std::uint32_t flags) {
-  CO_TRY(auto moved, co_await meta::rename(client_, who, from, std::move(name), to, std::move(new_name), flags));
-  if (moved.replaced) removed(*moved.replaced);
+  std::vector<std::shared_ptr<DirHandle>> listings;
+  if (from == to && !(flags & RENAME_EXCHANGE)) listings = open_listings_.of(from);
+  for (auto& listing : listings) listing->shown.moving(name, new_name);
+  auto moved = co_await meta::rename(client_, who, from, std::move(name), to, new_name, flags);
+  if (!moved || moved->replaced)
+    for (auto& listing : listings) listing->shown.not_moved(new_name);
+  if (!moved) co_return moved.error();
+  if (moved->replaced) removed(*moved->replaced);
   co_return Result<void>{};
 }
 

@@ -78,6 +78,20 @@ Result<void> check_sticky(Who who, const Attr& parent, const Attr& child) {
   return posix(EPERM);
 }
 
+std::uint16_t without_setid(const Attr& attr, Who who) {
+  auto kept = static_cast<std::uint16_t>(attr.mode & ~kSetUid);
+  bool stranger = who.uid != 0 && who.gid != attr.gid;
+  return stranger || (attr.mode & 010) ? static_cast<std::uint16_t>(kept & ~kSetGid) : kept;
+}
+
+void drop_setid(Txn& txn, Who who, Ino ino) {
+  auto& attr = *txn.attr(ino);
+  txn.check_attr(ino, kMode | kGid);
+  Attr to;
+  to.mode = without_setid(attr, who);
+  if (to.mode != attr.mode) txn.patch(ino, kMode, to);
+}
+
 void touch_directory(Txn& txn, Ino dir, Timestamp now, std::int32_t add_nlink) {
   if (is_trash(dir)) return;
   auto* attr = txn.attr(dir);

@@ -73,6 +73,12 @@ Async<Ino> trash_now(Client& client, Ino parent, bool skip, bool again);
 inline std::error_code trash_vanished() { return posix(ESTALE); }
 void tell_reaper(Client& client, const Taken& taken);
 
+/// What stays of a mode when somebody unprivileged changes the file: set-user-id goes, set-group-id from what its group
+/// may execute, and from all when `who` is not in that group.
+std::uint16_t without_setid(const Attr& attr, Who who);
+/// The same as a patch of the loaded inode, in the commit of the change itself.
+void drop_setid(Txn& txn, Who who, Ino ino);
+
 /// Checks and effects of a length change that all ways of writing share: counts what is gained or lost.
 Async<void> count_length(Txn& txn, Ino ino, std::uint64_t length);
 /// Hole records over [begin, end): its first and last chunk always, chunks between only if in `existing`.

@@ -16,6 +16,7 @@ struct Copy {
   std::uint64_t in_offset;
   Ino out;
   std::uint64_t out_offset, length;
+  bool kill_suidgid;
 };
 
 Keys source_chunks(const Copy& copy) {
@@ -91,7 +92,7 @@ void append_all(Txn& txn, Ino out, Target target) {
   for (auto& [id, use] : used) txn.write(AddSliceRef{id, use.first, use.second});
 }
 
-Async<CopiedRange> copy_in(Txn& txn, Copy copy) {
+Async<CopiedRange> copy_in(Txn& txn, Who who, Copy copy) {
   CO_CHECK(co_await txn.load(Keys{AttrKey{copy.in}, AttrKey{copy.out}}));
   for (Ino ino : {copy.in, copy.out}) {
     auto* attr = txn.attr(ino);
@@ -108,6 +109,7 @@ Async<CopiedRange> copy_in(Txn& txn, Copy copy) {
   CO_CHECK(co_await txn.load_certain(source_chunks(copy)));  // a check sees a list's start only
   CO_CHECK(co_await count_length(txn, copy.out, std::max(out.length, copy.out_offset + copy.length)));
   append_all(txn, copy.out, translate_all(txn, copy));
+  if (copy.kill_suidgid) drop_setid(txn, who, copy.out);
   Attr to;
   to.length = std::max(out.length, copy.out_offset + copy.length);
   to.mtime = to.ctime = txn.client().clock().now();
@@ -117,8 +119,8 @@ Async<CopiedRange> copy_in(Txn& txn, Copy copy) {
 
 }  // namespace
 
-Async<CopiedRange> copy_range(Client& client, Ino in, std::uint64_t in_offset, Ino out, std::uint64_t out_offset,
-                              std::uint64_t length) {
+Async<CopiedRange> copy_range(Client& client, Who who, Ino in, std::uint64_t in_offset, Ino out,
+                              std::uint64_t out_offset, std::uint64_t length, bool kill_suidgid) {
   OpTimer timer(OpName::copy_range);
   // More than this in one commit would hold everyone else up; callers ask again for the rest.
   constexpr std::uint64_t kMost = 64 * kChunkBytes;
@@ -126,7 +128,7 @@ Async<CopiedRange> copy_range(Client& client, Ino in, std::uint64_t in_offset, I
   if (out_offset > kMaxFileBytes || length > kMaxFileBytes - out_offset) co_return posix(EFBIG);
   if (in == out && in_offset < out_offset + length && out_offset < in_offset + length) co_return posix(EINVAL);
   co_return co_await transact<CopiedRange>(client, [&](Txn& txn) -> Async<CopiedRange> {
-    co_return co_await copy_in(txn, Copy{in, in_offset, out, out_offset, length});
+    co_return co_await copy_in(txn, who, Copy{in, in_offset, out, out_offset, length, kill_suidgid});
   });
 }
 

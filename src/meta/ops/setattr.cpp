@@ -36,12 +36,6 @@ Async<void> check_owner(Txn& txn, Who who, Ino ino, const AttrChange& change) {
   co_return co_await need_access(txn, who, ino, kWrite);
 }
 
-/// chown takes privileges away from a program: set-user-id always, set-group-id from executables or by non-root.
-std::uint16_t without_privileges(std::uint16_t mode, bool root) {
-  auto kept = static_cast<std::uint16_t>(mode & ~kSetUid);
-  return !root || (mode & 010) ? static_cast<std::uint16_t>(kept & ~kSetGid) : kept;
-}
-
 /// The mode after the change, and the ACL that goes with it.
 Async<void> change_mode(Txn& txn, Who who, Ino ino, const AttrChange& change, Attr& to, std::uint32_t& set) {
   auto attr = *txn.attr(ino);
@@ -50,7 +44,7 @@ Async<void> change_mode(Txn& txn, Who who, Ino ino, const AttrChange& change, At
   if (change.set & kMode)
     mode = change.to.mode & 07777;
   else if (!attr.is_dir() && (owner_changes || change.kill_suidgid))
-    mode = without_privileges(attr.mode, who.uid == 0);
+    mode = without_setid(attr, who);
   if (who.check_permissions && who.uid != 0 && (change.set & kMode) && who.gid != attr.gid)
     mode &= static_cast<std::uint16_t>(~kSetGid);
   if (mode == attr.mode && !(change.set & kMode)) co_return done();
@@ -108,15 +102,11 @@ Async<Attr> setattr(Client& client, Who who, Ino ino, AttrChange change) {
       client, [&](Txn& txn) -> Async<Attr> { co_return co_await setattr_in(txn, who, ino, change); });
 }
 
-namespace {
-
-bool wants_atime(const ClientOptions& options, const Attr& attr, Timestamp now) {
+bool atime_is_due(const ClientOptions& options, const Attr& attr, Timestamp now) {
   if (options.strict_atime) return true;
   if (!options.relatime) return false;
   return attr.atime <= attr.mtime || attr.atime <= attr.ctime || now.sec - attr.atime.sec >= 24 * 3600;
 }
-
-}  // namespace
 
 Async<void> touch_atime(Client& client, Ino ino) {
   if (client.options().read_only || (!client.options().strict_atime && !client.options().relatime)) co_return done();
@@ -125,7 +115,7 @@ Async<void> touch_atime(Client& client, Ino ino) {
     auto* attr = txn.attr(ino);
     if (!attr) co_return posix(ENOENT);
     auto now = client.clock().now();
-    if (!wants_atime(client.options(), *attr, now)) co_return done();
+    if (!atime_is_due(client.options(), *attr, now)) co_return done();
     Attr to;
     to.atime = now;
     txn.patch(ino, kAtime, to);

@@ -34,19 +34,14 @@ Async<std::vector<ChunkIndex>> chunks_within(Client& client, Ino ino, std::uint6
   co_return existing;
 }
 
-std::uint16_t without_setid(std::uint16_t mode) {
-  auto kept = static_cast<std::uint16_t>(mode & ~kSetUid);
-  return mode & 010 ? static_cast<std::uint16_t>(kept & ~kSetGid) : kept;
-}
-
 Async<Attr> truncate_in(Txn& txn, Who who, Ino ino, std::uint64_t length, bool kill_suidgid) {
   CO_TRY(auto attr, co_await need_file(txn, ino, kImmutable | kAppendOnly));
   CO_CHECK(co_await need_access(txn, who, ino, kWrite));
   Attr to;
   std::uint32_t set = 0;
-  if (kill_suidgid) txn.check_attr(ino, kMode);
-  if (kill_suidgid && without_setid(attr.mode) != attr.mode) {
-    to.mode = without_setid(attr.mode);
+  if (kill_suidgid) txn.check_attr(ino, kMode | kGid);
+  if (kill_suidgid && without_setid(attr, who) != attr.mode) {
+    to.mode = without_setid(attr, who);
     set |= kMode;
   }
   if (length != attr.length) {
@@ -75,8 +70,22 @@ Result<void> check_fallocate(std::uint64_t offset, std::uint64_t length, std::ui
   return done();
 }
 
-Async<Attr> fallocate_in(Txn& txn, Ino ino, std::uint64_t offset, std::uint64_t length, std::uint32_t mode) {
+/// Space asked for beyond the end must exist, even if nothing is put there yet. The volume's own limits are checked by
+/// the commit; this is for what merely looks endless, and for space kept without growing.
+Async<void> need_space(Client& client, std::uint64_t end, std::uint64_t length) {
+  if (end <= length) co_return done();
+  CO_TRY(auto now, co_await usage(client));
+  co_return end - length > now.available_bytes ? Result<void>(posix(ENOSPC)) : done();
+}
+
+struct Range {
+  std::uint64_t offset, length;
+};
+
+Async<Attr> fallocate_in(Txn& txn, Who who, Ino ino, Range range, std::uint32_t mode, bool kill_suidgid) {
+  auto [offset, length] = range;
   CO_TRY(auto attr, co_await need_file(txn, ino, kImmutable));
+  if (!(mode & FALLOC_FL_PUNCH_HOLE)) CO_CHECK(co_await need_space(txn.client(), offset + length, attr.length));
   bool zeroes = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
   if ((attr.flags & kAppendOnly) && (mode & ~std::uint32_t{FALLOC_FL_KEEP_SIZE}) != 0) co_return posix(EPERM);
   auto after = mode & FALLOC_FL_KEEP_SIZE ? attr.length : std::max(attr.length, offset + length);
@@ -87,6 +96,7 @@ Async<Attr> fallocate_in(Txn& txn, Ino ino, std::uint64_t offset, std::uint64_t 
     CO_TRY(auto existing, co_await chunks_within(txn.client(), ino, offset, zero_end));
     append_holes(txn, ino, offset, zero_end, existing);
   }
+  if (kill_suidgid) drop_setid(txn, who, ino);
   Attr to;
   to.length = after;
   to.mtime = to.ctime = txn.client().clock().now();
@@ -103,11 +113,13 @@ Async<Attr> truncate(Client& client, Who who, Ino ino, std::uint64_t length, boo
       client, [&](Txn& txn) -> Async<Attr> { co_return co_await truncate_in(txn, who, ino, length, kill_suidgid); });
 }
 
-Async<Attr> fallocate(Client& client, Ino ino, std::uint64_t offset, std::uint64_t length, std::uint32_t mode) {
+Async<Attr> fallocate(Client& client, Who who, Ino ino, std::uint64_t offset, std::uint64_t length, std::uint32_t mode,
+                      bool kill_suidgid) {
   OpTimer timer(OpName::fallocate);
   CO_CHECK(check_fallocate(offset, length, mode));
-  co_return co_await transact<Attr>(
-      client, [&](Txn& txn) -> Async<Attr> { co_return co_await fallocate_in(txn, ino, offset, length, mode); });
+  co_return co_await transact<Attr>(client, [&](Txn& txn) -> Async<Attr> {
+    co_return co_await fallocate_in(txn, who, ino, Range{offset, length}, mode, kill_suidgid);
+  });
 }
 
 }  // namespace kiseki::meta

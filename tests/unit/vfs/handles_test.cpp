@@ -29,6 +29,17 @@ TEST(HandleTable, NumbersAreNeverReused) {
   EXPECT_FALSE(table.find(first));
 }
 
+TEST(LockOwners, RemainUntilTheyCloseOrTheOpenFileGoes) {
+  LockOwners owners;
+  owners.add(1);
+  owners.add(2);
+  owners.add(2);
+  owners.remove(1);
+  owners.remove(3);
+  EXPECT_EQ(owners.take(), std::vector<std::uint64_t>{2});
+  EXPECT_TRUE(owners.take().empty());
+}
+
 TEST(OpenTable, TheLastCloseOfANamelessInodeIsTold) {
   OpenTable table;
   Ino ino{42};
@@ -77,15 +88,34 @@ meta::Attr version(std::int64_t sec, std::uint64_t length) {
   return attr;
 }
 
+/// An open that has run to its end; answers whether it kept the pages.
+bool opens(PageCacheVersions& versions, Ino ino, const meta::Attr& attr) {
+  auto opened = versions.opened(ino, attr);
+  versions.dropped(ino, opened.dropping);
+  return opened.keep;
+}
+
 TEST(PageCacheVersions, KeepsTheCacheOnlyForTheVersionLastOpened) {
   PageCacheVersions versions;
-  EXPECT_FALSE(versions.still_current(Ino{9}, version(1, 10))) << "never opened before";
-  EXPECT_TRUE(versions.still_current(Ino{9}, version(1, 10)));
-  EXPECT_FALSE(versions.still_current(Ino{9}, version(2, 10))) << "modified";
-  EXPECT_FALSE(versions.still_current(Ino{9}, version(2, 11))) << "grown";
-  EXPECT_TRUE(versions.still_current(Ino{9}, version(2, 11)));
+  EXPECT_FALSE(opens(versions, Ino{9}, version(1, 10))) << "never opened before";
+  EXPECT_TRUE(opens(versions, Ino{9}, version(1, 10)));
+  EXPECT_FALSE(opens(versions, Ino{9}, version(2, 10))) << "modified";
+  EXPECT_FALSE(opens(versions, Ino{9}, version(2, 11))) << "grown";
+  EXPECT_TRUE(opens(versions, Ino{9}, version(2, 11)));
   versions.forget(Ino{9});
-  EXPECT_FALSE(versions.still_current(Ino{9}, version(2, 11))) << "written by us";
+  EXPECT_FALSE(opens(versions, Ino{9}, version(2, 11))) << "written by us";
+}
+
+TEST(PageCacheVersions, NobodyKeepsPagesThatAnotherOpenIsAboutToDrop) {
+  PageCacheVersions versions;
+  auto first = versions.opened(Ino{9}, version(1, 10));
+  auto second = versions.opened(Ino{9}, version(1, 10));
+  EXPECT_FALSE(first.keep || second.keep) << "the first was told to drop them, but open(2) has not returned yet";
+  versions.dropped(Ino{9}, second.dropping);
+  EXPECT_TRUE(versions.opened(Ino{9}, version(1, 10)).keep);
+  versions.forget(Ino{9});
+  versions.dropped(Ino{9}, first.dropping);
+  EXPECT_FALSE(versions.opened(Ino{9}, version(1, 10)).keep) << "written to since";
 }
 
 }  // namespace

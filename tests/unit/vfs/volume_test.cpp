@@ -243,6 +243,40 @@ TEST(Volume, WrittenBytesAreReadAndCountInTheLengthBeforeTheyAreCommitted) {
   });
 }
 
+TEST(Volume, ARemovedDirectoryCanBeAskedUntilTheKernelForgetsIt) {
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    auto made = co_await ask(m.volume->mkdir(kRoot, kRootIno, "d", 0750, 0));
+    CO_ASSERT_OK(made);
+    CO_ASSERT_OK(co_await ask(m.volume->rmdir(kRoot, kRootIno, "d")));
+    auto told = co_await ask(m.volume->getattr(kRoot, made->ino, std::nullopt));
+    CO_ASSERT_OK(told);
+    EXPECT_EQ(told->attr.mode, 0750);
+    EXPECT_EQ(told->attr.nlink, 0u);
+    m.volume->forget(made->ino, 1);
+    auto gone = co_await ask(m.volume->getattr(kRoot, made->ino, std::nullopt));
+    EXPECT_EQ(gone.error(), posix(ENOENT));
+  });
+}
+
+TEST(Volume, LocksOfAnOpenFileEndWithIt) {
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    auto made = co_await ask(m.volume->create(kRoot, kRootIno, "f", 0644, 0, O_RDWR));
+    CO_ASSERT_OK(made);
+    auto ino = made->entry.ino;
+    auto other = co_await ask(m.volume->open(kRoot, ino, O_RDWR, false));
+    CO_ASSERT_OK(other);
+    LockRange all{.start = 0, .end = 99, .type = 1, .pid = 7};
+    constexpr std::uint64_t kOpenFile = 11, kProcess = 22;
+    CO_ASSERT_OK(co_await ask(m.volume->setlk(kRoot, ino, made->open.handle, kOpenFile, all, false)));
+    CO_ASSERT_OK(co_await ask(m.volume->flush(kRoot, ino, made->open.handle, kProcess)));
+    auto busy = co_await ask(m.volume->setlk(kRoot, ino, other->handle, kProcess, all, false));
+    EXPECT_EQ(busy.error(), posix(EAGAIN)) << "a close of a copy of the descriptor takes nothing away";
+    CO_ASSERT_OK(co_await ask(m.volume->release(kRoot, ino, made->open.handle, kProcess, false)));
+    CO_ASSERT_OK(co_await ask(m.volume->setlk(kRoot, ino, other->handle, kProcess, all, false)));
+    CO_ASSERT_OK(co_await ask(m.volume->release(kRoot, ino, other->handle, kProcess, false)));
+  });
+}
+
 TEST(Volume, AnUnlinkedFileLivesUntilItsLastClose) {
   with_volume([](Mounted& m) -> asio::awaitable<void> {
     auto made = co_await ask(m.volume->create(kRoot, kRootIno, "f", 0644, 0, O_RDWR));
@@ -418,6 +452,19 @@ TEST(Volume, ChattrFlagsStopWriters) {
         EXPECT_TRUE((co_await ask(m.volume->open(kRoot, made->ino, O_RDONLY, false))).has_value());
         Caller user{.uid = 1000, .gid = 1000, .pid = 1};
         EXPECT_EQ((co_await ask(m.volume->ioctl(user, made->ino, {}, 0x40086602, in, 0))).error(), posix(EPERM));
+        fsxattr told{};  // Linux asks for this before it sets any flag
+        auto as_struct = co_await ask(m.volume->ioctl(kRoot, made->ino, {}, FS_IOC_FSGETXATTR, {}, sizeof told));
+        CO_ASSERT_OK(as_struct);
+        CO_ASSERT_TRUE(as_struct->out.size() == sizeof told);
+        std::memcpy(&told, as_struct->out.data(), sizeof told);
+        EXPECT_EQ(told.fsx_xflags, std::uint32_t{FS_XFLAG_IMMUTABLE});
+        told.fsx_xflags = FS_XFLAG_APPEND;
+        auto in_struct = std::as_bytes(std::span(&told, 1));
+        CO_ASSERT_OK(co_await ask(m.volume->ioctl(kRoot, made->ino, {}, FS_IOC_FSSETXATTR, in_struct, 0)));
+        EXPECT_EQ((co_await ask(m.volume->getattr(kRoot, made->ino, std::nullopt)))->attr.flags, meta::kAppendOnly);
+        told.fsx_xflags = FS_XFLAG_NODUMP;
+        EXPECT_EQ((co_await ask(m.volume->ioctl(kRoot, made->ino, {}, FS_IOC_FSSETXATTR, in_struct, 0))).error(),
+                  posix(EOPNOTSUPP));
       },
       {.ioctl = true});
 }

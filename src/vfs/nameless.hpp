@@ -1,0 +1,32 @@
+#pragma once
+
+#include <array>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+
+#include "core/ids.hpp"
+#include "meta/attr.hpp"
+
+namespace kiseki::vfs {
+
+/// Attributes of what lost its last name through this mount while the kernel may still point at it: a working
+/// directory, an open directory, an O_PATH descriptor. Their records are gone, but fstat(2) must go on; it is answered
+/// from here until the kernel forgets the inode. Bounded: past the bound the latest are not remembered. Any thread.
+class NamelessAttrs {
+ public:
+  void add(Ino ino, const meta::Attr& attr);
+  std::optional<meta::Attr> find(Ino ino) const;
+  void forget(Ino ino);
+
+ private:
+  static constexpr std::size_t kMostPerShard = 4096;
+  struct Shard {
+    mutable std::mutex guard;
+    std::unordered_map<Ino, meta::Attr> inodes;
+  };
+  Shard& shard_of(Ino ino) const { return shards_[std::hash<Ino>()(ino) >> 60]; }
+  mutable std::array<Shard, 16> shards_;
+};
+
+}  // namespace kiseki::vfs
