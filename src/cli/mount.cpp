@@ -1,3 +1,5 @@
+#include "fuse/mount.hpp"
+
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -10,6 +12,7 @@
 #include "cli/mount_plan.hpp"
 #include "cli/settings.hpp"
 #include "cli/supervisor.hpp"
+#include "cli/unmount.hpp"
 #include "cli/worker.hpp"
 #include "core/log.hpp"
 
@@ -39,9 +42,22 @@ Try<void> check_answers(const std::string& mount_point) {
   return Failure{Exit::failed, fmt::format("{} was mounted but does not answer", mount_point)};
 }
 
+/// The kernel's flags of a mount that goes on as it is: who serves it is not asked.
+Try<int> remount(const Settings& settings) {
+  const auto& options = settings.mount_options();
+  auto mount_point = real_mount_point(settings.arguments().back());
+  auto words = options.kernel;
+  if (options.writable) words.emplace_back("rw");
+  if (options.read_only) words.emplace_back("ro");
+  auto done = fuse::remount(mount_point, words);
+  if (!done) return Failure{Exit::failed, fmt::format("remount of {}: {}", mount_point, done.error().message())};
+  return 0;
+}
+
 }  // namespace
 
 Try<int> run_mount(const Settings& settings) {
+  if (settings.mount_options().remount) return remount(settings);
   TRY_CHECK(ensure_io_backend());
   TRY(auto plan, plan_mount(settings));
   bool foreground = !settings.on("background") || std::getenv("JFS_FOREGROUND");

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -138,6 +139,35 @@ std::variant<Mounted, MountError> mount_as_root(const std::string& mountpoint, c
   return Mounted{std::move(device), mountpoint};
 }
 
+struct FlagWord {
+  std::string_view word;
+  unsigned long flag;
+  bool on;
+};
+constexpr FlagWord kFlagWords[] = {{"ro", MS_RDONLY, true},
+                                   {"rw", MS_RDONLY, false},
+                                   {"nosuid", MS_NOSUID, true},
+                                   {"suid", MS_NOSUID, false},
+                                   {"nodev", MS_NODEV, true},
+                                   {"dev", MS_NODEV, false},
+                                   {"noexec", MS_NOEXEC, true},
+                                   {"exec", MS_NOEXEC, false},
+                                   {"noatime", MS_NOATIME, true},
+                                   {"atime", MS_NOATIME, false},
+                                   {"sync", MS_SYNCHRONOUS, true},
+                                   {"async", MS_SYNCHRONOUS, false},
+                                   {"nodiratime", MS_NODIRATIME, true},
+                                   {"diratime", MS_NODIRATIME, false}};
+
+/// The flags a mount has now; ST_* of statvfs(3) and MS_* of mount(2) are the same bits for these.
+Result<unsigned long> flags_now(const std::string& mountpoint) {
+  struct statvfs now{};
+  if (::statvfs(mountpoint.c_str(), &now) != 0) return posix(errno);
+  unsigned long known = 0;
+  for (const auto& one : kFlagWords) known |= one.flag;
+  return now.f_flag & known;
+}
+
 void append(std::string& list, std::string_view one) {
   if (!list.empty()) list += ',';
   list += one;
@@ -184,6 +214,16 @@ std::variant<Mounted, MountError> mount(const std::string& mountpoint, const Mou
   if (::geteuid() == 0) return mount_as_root(absolute, options, info.st_mode);
   if (::access(kDevice, R_OK | W_OK) != 0) return device_error(errno);
   return fusermount(absolute, options);
+}
+
+Result<void> remount(const std::string& mountpoint, const std::vector<std::string>& words) {
+  auto flags = flags_now(mountpoint);
+  if (!flags) return flags.error();
+  for (const auto& word : words)
+    for (const auto& one : kFlagWords)
+      if (word == one.word) *flags = one.on ? *flags | one.flag : *flags & ~one.flag;
+  if (::mount(nullptr, mountpoint.c_str(), nullptr, MS_REMOUNT | *flags, nullptr) != 0) return posix(errno);
+  return {};
 }
 
 Result<void> unmount(const std::string& mountpoint, bool lazy) {

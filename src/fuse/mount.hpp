@@ -36,6 +36,10 @@ struct Mounted {
 /// Mounts: as root by mount(2), else by fusermount3. Blocks briefly.
 std::variant<Mounted, MountError> mount(const std::string& mountpoint, const MountOptions& options);
 
+/// Changes flags of a living mount, as `mount -o remount` does, by the words of mount(8): ro, rw, suid, nodev, noexec,
+/// noatime and the like. What they do not name stays. Errors: EPERM, EINVAL (not a mount). Blocks briefly.
+Result<void> remount(const std::string& mountpoint, const std::vector<std::string>& words);
+
 /// Takes the mount away. Lazy: from the name space at once, for good when the last user has gone. Errors: EBUSY, EINVAL
 /// (not mounted), EPERM, ENOENT when fusermount3 is missing. Blocks.
 Result<void> unmount(const std::string& mountpoint, bool lazy);
