@@ -9,25 +9,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import mounted  # noqa: E402
-
-NOBODY = 65534
-
-
-def as_nobody(action):
-    """Runs `action` in a process of user nobody; answers its errno, 0 for success."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.setgroups([])
-            os.setresgid(NOBODY, NOBODY, NOBODY)
-            os.setresuid(NOBODY, NOBODY, NOBODY)
-            action()
-            os._exit(0)
-        except OSError as problem:
-            os._exit(problem.errno)
-        except BaseException:
-            os._exit(255)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+from users import NOBODY, as_user as as_nobody  # noqa: E402
 
 
 class AttributesTest(mounted.MountedTest):

@@ -10,6 +10,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import mounted  # noqa: E402
+from syscalls import F_OFD_GETLK, ofd_lock  # noqa: E402
 
 
 def hold(path, lock, ready, release):
@@ -18,6 +19,10 @@ def hold(path, lock, ready, release):
     ready.set()
     release.wait(60)
     os._exit(0)  # without unlocking: the end of the process is what releases
+
+
+def ofd_first_ten(fd):
+    ofd_lock(fd, fcntl.F_WRLCK, 0, 10)
 
 
 def take_and_tell(path, lock, told):
@@ -59,6 +64,18 @@ def first_ten(fd):
     fcntl.lockf(fd, fcntl.LOCK_EX, 10, 0)
 
 
+def run_apart(path, command, length, start):
+    """Tries a lock in another process; answers its errno."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            fcntl.lockf(os.open(path, os.O_RDWR), command, length, start)
+            os._exit(0)
+        except OSError as problem:
+            os._exit(problem.errno)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
 class LocksTest(mounted.MountedTest):
     def setUp(self):
         super().setUp()
@@ -79,6 +96,15 @@ class LocksTest(mounted.MountedTest):
             call(*arguments)
         self.assertIn(refused.exception.errno, (errno.EAGAIN, errno.EACCES))
 
+    def until_granted(self, lock):
+        deadline = time.monotonic() + 10  # the kernel tells the file system of a last close when it gets to it
+        while True:
+            try:
+                return lock()
+            except OSError:
+                self.assertLess(time.monotonic(), deadline, "what is gone still holds its lock")
+                time.sleep(0.02)
+
     def test_flock_excludes_and_ends_with_its_process(self):
         process, _ = self.holder(whole_flock)
         fd = os.open(self.file, os.O_RDWR)
@@ -86,14 +112,7 @@ class LocksTest(mounted.MountedTest):
         self.busy(fcntl.flock, fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         process.kill()
         process.join()
-        deadline = time.monotonic() + 10  # the kernel tells the file system when it gets to it
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                self.assertLess(time.monotonic(), deadline, "the dead process still holds its lock")
-                time.sleep(0.02)
+        self.until_granted(lambda: fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB))
         os.close(fd)
 
     def test_shared_flocks(self):
@@ -116,6 +135,47 @@ class LocksTest(mounted.MountedTest):
         self.assertEqual((fcntl.F_WRLCK, 0, 10), (told[0], told[2], told[3]))
         os.close(fd)
 
+    def test_locks_of_open_files(self):
+        """SEMANTICS: a lock of an open file (F_OFD_SETLK) excludes other open files and ends with its last descriptor."""
+        first, second = os.open(self.file, os.O_RDWR), os.open(self.file, os.O_RDWR)
+        ofd_first_ten(first)
+        ofd_first_ten(first)
+        self.busy(ofd_first_ten, second)
+        self.assertEqual((fcntl.F_WRLCK, 0, 10), ofd_lock(second, fcntl.F_WRLCK, 5, 20, F_OFD_GETLK)[:3])
+        ofd_lock(second, fcntl.F_WRLCK, 10, 10)
+        copy = os.dup(first)
+        os.close(first)
+        self.busy(ofd_first_ten, second)
+        os.close(os.open(self.file, os.O_RDWR))  # closing another open file takes nothing from this one
+        self.busy(ofd_first_ten, second)
+        os.close(copy)
+        self.until_granted(lambda: ofd_first_ten(second))
+        os.close(second)
+
+    def test_locks_of_open_files_between_processes(self):
+        process, release = self.holder(ofd_first_ten)
+        mine = os.open(self.file, os.O_RDWR)
+        self.busy(ofd_first_ten, mine)
+        self.busy(fcntl.lockf, mine, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 9)  # nor beside a lock of a process
+        release.set()
+        process.join()
+        self.until_granted(lambda: ofd_first_ten(mine))
+        os.close(mine)
+
+    def test_closing_one_descriptor_drops_the_locks_of_its_process(self):
+        """POSIX, and why databases keep their files open once: but never those taken through another one since."""
+        first, second = os.open(self.file, os.O_RDWR), os.open(self.file, os.O_RDWR)
+        fcntl.lockf(first, fcntl.LOCK_EX, 10, 0)
+        os.close(second)
+        second = os.open(self.file, os.O_RDWR)
+        fcntl.lockf(second, fcntl.LOCK_EX, 10, 20)
+        os.close(first)
+        fcntl.lockf(second, fcntl.LOCK_EX, 10, 40)
+        self.assertEqual(0, run_apart(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB, 10, 0))
+        self.assertEqual(0, run_apart(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB, 10, 20))
+        self.assertEqual(errno.EAGAIN, run_apart(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB, 10, 40))
+        os.close(second)
+
     def test_waiting_for(self):
         for lock in (whole_flock, first_ten):
             with self.subTest(lock=lock.__name__):
@@ -132,6 +192,7 @@ class LocksTest(mounted.MountedTest):
                 waiter.join()
 
     def test_a_deadlock_is_refused(self):
+        """SEMANTICS: processes of one mount that wait for each other's record locks are told EDEADLK."""
         other = self.path("other")
         with open(other, "wb"):
             pass

@@ -3,6 +3,7 @@
 Environment: KISEKI the binary under test; KISEKI_TEST_DIR where volumes live (default: /dev/shm if roomy, else the
 temporary directory); CI=true makes failures of what would otherwise be skipped.
 """
+import contextlib
 import hashlib
 import json
 import os
@@ -295,6 +296,17 @@ class MountedTest(unittest.TestCase):
     def remount(self, *flags):
         self.mount.unmount()
         self.mount = self.volume.mount(*self.flags, *flags)
+
+
+@contextlib.contextmanager
+def inside(folder):
+    """With that working directory."""
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def run(command, **more):
