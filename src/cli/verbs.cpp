@@ -37,7 +37,7 @@ constexpr Verb kVerbs[] = {
          "  kiseki mount ~/k -d\n"
          "  kiseki mount sqlite3:///srv/v.db /mnt/v -d --buffer-size 1G\n"
          "  kiseki mount sqlite3:///srv/v.db /mnt/v --read-only --enable-xattr\n"
-        "  kiseki mount -o remount,ro /mnt/v\n"
+         "  kiseki mount -o remount,ro /mnt/v\n"
          "  sqlite3:///srv/v.db  /mnt/v  kiseki  _netdev,nofail,buffer-size=1G  0 0        (a line of /etc/fstab)\n",
      .least = 1,
      .most = 2,

@@ -18,6 +18,8 @@ std::error_code bad_name(std::string_view name) {
   return {};
 }
 
+bool is_dots(std::string_view name) { return name == "." || name == ".."; }
+
 meta::FileType type_of(std::uint32_t mode) {
   switch (mode & S_IFMT) {
     case S_IFDIR:
@@ -56,6 +58,8 @@ Answer<EntryReply> Volume::lookup(Caller, Ino parent, std::string_view name) {
                                            .attr_valid = options_.attr_timeout});
     return lookup_slow(parent, std::string(name));
   }
+  if (is_dots(name))
+    return lookup_slow(inside(parent), std::string(name));  // no entries: a cache knows nothing of them
   if (auto hit = client_.cached_lookup(inside(parent), name)) return found(std::move(*hit));
   return lookup_slow(inside(parent), std::string(name));
 }
@@ -65,7 +69,7 @@ Async<EntryReply> Volume::lookup_slow(Ino parent, std::string name) {
     CO_TRY(auto trash, co_await meta::getattr(client_, *internal));
     co_return entry_reply(*internal, trash);
   }
-  if (name == "." || name == "..") {  // asked when a file handle is decoded (NFS export)
+  if (is_dots(name)) {  // asked when a file handle is decoded (NFS export)
     CO_TRY(auto self, co_await meta::getattr(client_, parent));
     if (name == ".") co_return entry_reply(parent, self);
     CO_TRY(auto above, co_await meta::getattr(client_, self.parent));

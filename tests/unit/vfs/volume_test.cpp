@@ -211,6 +211,23 @@ TEST(Volume, AListingFromMemoryIsToldWithoutACoroutine) {
         {".", false}, {"..", false}, {"a", true}, {"b", true}, {"c", true}};
     EXPECT_EQ(told, expected);
     (void)co_await ask(volume.releasedir(kRoot, dir->ino, opened->handle));
+
+TEST(Volume, DotsAreFoundInADirectoryWhoseNamesAreAllKnown) {
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    auto above = co_await ask(m.volume->mkdir(kRoot, kRootIno, "d", 0755, 0));
+    CO_ASSERT_OK(above);
+    auto made = co_await ask(m.volume->mkdir(kRoot, above->ino, "e", 0755, 0));
+    CO_ASSERT_OK(made);
+    CO_ASSERT_OK(co_await names_in(*m.volume, made->ino));
+    auto self = co_await ask(m.volume->lookup(kRoot, made->ino, "."));  // how a file handle is decoded
+    CO_ASSERT_OK(self);
+    EXPECT_EQ(self->ino, made->ino);
+    auto parent = co_await ask(m.volume->lookup(kRoot, made->ino, ".."));
+    CO_ASSERT_OK(parent);
+    EXPECT_EQ(parent->ino, above->ino);
+    auto root = co_await ask(m.volume->lookup(kRoot, above->ino, ".."));
+    CO_ASSERT_OK(root);
+    EXPECT_EQ(root->ino, kRootIno);
   });
 }
 
