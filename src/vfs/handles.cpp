@@ -1,6 +1,8 @@
 #include "vfs/handles.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <chrono>
 #include <utility>
 
 namespace kiseki::vfs {
@@ -18,6 +20,42 @@ void LockOwners::remove(std::uint64_t owner) {
 std::vector<std::uint64_t> LockOwners::take() {
   std::lock_guard hold(guard_);
   return std::exchange(owners_, {});
+}
+
+void LockReleases::begin(Ino ino) {
+  std::lock_guard hold(guard_);
+  ++releasing_[ino];
+  ++count_;
+}
+
+void LockReleases::end(Ino ino) {
+  {
+    std::lock_guard hold(guard_);
+    if (--releasing_[ino] == 0) releasing_.erase(ino);
+    --count_;
+  }
+  changed_.notify_all();
+}
+
+bool LockReleases::any(Ino ino) const {
+  if (count_ == 0) return false;
+  std::lock_guard hold(guard_);
+  return releasing_.contains(ino);
+}
+
+Async<void> LockReleases::changed(std::uint64_t ticket) {
+  co_await changed_.wait(ticket);
+  co_return Result<void>{};
+}
+
+Async<void> LockReleases::gone(Ino ino) {
+  constexpr auto kLookAgain = std::chrono::seconds(1);
+  for (;;) {
+    auto ticket = changed_.ticket();
+    if (!any(ino)) co_return Result<void>{};
+    auto woken = co_await with_timeout(kLookAgain, changed(ticket));
+    if (!woken && woken.error() == posix(ECANCELED)) co_return posix(EINTR);
+  }
 }
 
 void OpenTable::add(Ino ino) {

@@ -33,6 +33,23 @@ class LockOwners {
   std::vector<std::uint64_t> owners_;  ///< a set; rarely more than one
 };
 
+/// Inodes whose locks a close is releasing. The kernel lets nobody wait for that, so whoever asks for a lock next does.
+/// Any thread.
+class LockReleases {
+ public:
+  void begin(Ino ino);
+  void end(Ino ino);
+  bool any(Ino ino) const;
+  Async<void> gone(Ino ino);  ///< until they are released. Errors: EINTR
+
+ private:
+  Async<void> changed(std::uint64_t ticket);
+  std::atomic<std::size_t> count_{0};
+  mutable std::mutex guard_;
+  std::unordered_map<Ino, unsigned> releasing_;
+  Signal changed_;
+};
+
 /// An open file of this mount.
 struct FileHandle {
   Ino ino;

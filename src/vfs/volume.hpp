@@ -144,6 +144,8 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   Async<void> flush_slow(Ino ino, std::uint64_t lock_owner, Answer<void> flushing);
   Async<void> release_slow(std::shared_ptr<FileHandle> handle, std::uint64_t lock_owner, bool release_flock,
                            std::vector<std::uint64_t> range_owners);
+  template <class T>
+  Answer<T> after_releases(Ino ino, Async<T> locking);
   Async<void> fallocate_slow(Caller caller, Ino ino, std::uint64_t offset, std::uint64_t length, std::uint32_t mode);
   Async<std::uint64_t> lseek_slow(Ino ino, std::uint64_t offset, std::uint32_t whence);
   Async<void> settle(Ino ino);  ///< flushes what is buffered of a file
@@ -192,6 +194,7 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   Timestamp mounted_;
   std::atomic<KernelCache*> kernel_{nullptr};
   OpenTable open_inodes_;
+  LockReleases lock_releases_;
   OpenListings open_listings_;
   NamelessAttrs nameless_;
   PageCacheVersions page_cache_;

@@ -1,11 +1,10 @@
-// Open files: open to release, reads and writes, ranges, locks.
+// Open files: open to release, reads and writes.
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 
-#include "chunk/chunk_view.hpp"
 #include "core/guard.hpp"
 #include "vfs/internal_files.hpp"
 #include "vfs/volume.hpp"
@@ -13,9 +12,6 @@
 namespace kiseki::vfs {
 
 namespace {
-
-constexpr std::uint32_t kUnlock = 2;  // F_UNLCK as the kernel passes it
-constexpr std::uint64_t kPageMask = 4095;
 
 bool writes(std::uint32_t flags) { return (flags & O_ACCMODE) != O_RDONLY; }
 
@@ -178,6 +174,7 @@ Answer<void> Volume::release(Caller, Ino kernel, HandleId id, std::uint64_t lock
   if (!handle) return Result<void>{};
   bool locked = release_flock || handle->has_flock;
   auto owners = handle->lock_owners.take();
+  if (locked || !owners.empty()) lock_releases_.begin(handle->ino);
   if (locked || !owners.empty() || (handle->wrote && data_.dirty(handle->ino)))
     return release_slow(std::move(handle), lock_owner, locked, std::move(owners));
   drop_open(handle->ino);
@@ -186,12 +183,15 @@ Answer<void> Volume::release(Caller, Ino kernel, HandleId id, std::uint64_t lock
 
 Async<void> Volume::release_slow(std::shared_ptr<FileHandle> handle, std::uint64_t lock_owner, bool release_flock,
                                  std::vector<std::uint64_t> range_owners) {
+  if (release_flock || !range_owners.empty()) {
+    auto released = Guard([this, ino = handle->ino] { lock_releases_.end(ino); });
+    if (release_flock) (void)co_await meta::release_locks(client_, handle->ino, lock_owner, true);
+    for (auto owner : range_owners) (void)co_await meta::release_locks(client_, handle->ino, owner, false);
+  }
   auto flushed = co_await settle(handle->ino);  // written through a mapping after the last close
   if (!flushed)
     log::error("volume.release",
                {{"inode", handle->ino.value}, {"error", flushed.error()}, {"remedy", "what was written last is lost"}});
-  if (release_flock) (void)co_await meta::release_locks(client_, handle->ino, lock_owner, true);
-  for (auto owner : range_owners) (void)co_await meta::release_locks(client_, handle->ino, owner, false);
   drop_open(handle->ino);
   co_return Result<void>{};
 }
@@ -266,132 +266,6 @@ Async<std::uint32_t> Volume::write_killing_suid(meta::Who who, std::shared_ptr<F
   mode_changed(handle->ino);
   auto writing = data_.write(handle->ino, offset, data);
   co_return co_await std::move(writing).get();
-}
-
-// ---- ranges -----------------------------------------------------------------------------------------------------
-
-Answer<void> Volume::fallocate(Caller caller, Ino kernel, HandleId, std::uint64_t offset, std::uint64_t length,
-                               std::uint32_t mode) {
-  if (auto refused = refuse_change(kernel)) return refused;
-  return fallocate_slow(caller, inside(kernel), offset, length, mode);
-}
-
-// The kernel says with a write whether the writer may leave suid and sgid alone, but not with the other changes of
-// contents; root may.
-Async<void> Volume::fallocate_slow(Caller caller, Ino ino, std::uint64_t offset, std::uint64_t length,
-                                   std::uint32_t mode) {
-  CO_CHECK(co_await settle(ino));
-  CO_CHECK(co_await meta::fallocate(client_, who(caller), ino, offset, length, mode, caller.uid != 0));
-  if (caller.uid != 0) mode_changed(ino);
-  data_.invalidate(ino);
-  page_cache_.forget(ino);
-  co_return Result<void>{};
-}
-
-Answer<std::uint64_t> Volume::lseek(Caller, Ino kernel, HandleId, std::uint64_t offset, std::uint32_t whence) {
-  if (is_internal(kernel)) return posix(EINVAL);
-  if (whence != SEEK_DATA && whence != SEEK_HOLE) return posix(EINVAL);
-  return lseek_slow(inside(kernel), offset, whence);
-}
-
-namespace {
-
-/// The next byte of one chunk, at or after `at`, that is data, or is not; offsets in the file. What no record shows is
-/// a hole. Holes are told in whole pages, as elsewhere: programs take the granularity they find for the size of a disk
-/// block.
-std::optional<std::uint64_t> seek_in_chunk(ChunkIndex index, const Slices& slices, std::uint64_t at, bool want_data) {
-  std::uint64_t base = index.value * kChunkBytes;
-  auto view = chunk::ChunkView::of(slices);
-  for (auto& piece : view.pieces()) {
-    std::uint64_t begin = (base + piece.pos) & ~kPageMask,
-                  end = (base + piece.pos + piece.len + kPageMask) & ~kPageMask;
-    if (end <= at) continue;
-    if (want_data) return std::max(at, begin);
-    if (begin > at) return at;
-    at = end;
-  }
-  return want_data || at >= base + kChunkBytes ? std::nullopt : std::optional(at);
-}
-
-/// The same over many chunks, in order; chunks that are missing are holes.
-std::optional<std::uint64_t> seek_in_chunks(const std::vector<meta::StoredChunk>& chunks, std::uint64_t at,
-                                            bool want_data) {
-  for (auto& chunk : chunks) {
-    std::uint64_t base = chunk.index.value * kChunkBytes;
-    if (base + kChunkBytes <= at) continue;
-    if (!want_data && base > at) return at;
-    at = std::max(at, base);
-    if (auto found = seek_in_chunk(chunk.index, chunk.slices, at, want_data)) return found;
-    at = base + kChunkBytes;
-  }
-  return want_data ? std::nullopt : std::optional(at);
-}
-
-}  // namespace
-
-// The chunk at `offset` is most often in memory; a file may have 2^31 of them, so the others are asked for together.
-Async<std::uint64_t> Volume::lseek_slow(Ino ino, std::uint64_t offset, std::uint32_t whence) {
-  CO_CHECK(co_await settle(ino));
-  CO_TRY(auto attr, co_await meta::getattr(client_, ino));
-  if (offset >= attr.length) co_return posix(ENXIO);
-  bool want_data = whence == SEEK_DATA;
-  ChunkIndex here{static_cast<std::uint32_t>(offset / kChunkBytes)};
-  CO_TRY(auto slices, co_await meta::read_slices(client_, ino, here));
-  auto found = seek_in_chunk(here, slices, offset, want_data);
-  std::uint64_t beyond = (std::uint64_t{here.value} + 1) * kChunkBytes;
-  if (!found && beyond < attr.length) {
-    CO_TRY(auto chunks, co_await client_.engine().scan_chunks(ino));
-    std::sort(chunks.begin(), chunks.end(), [](auto& a, auto& b) { return a.index < b.index; });
-    found = seek_in_chunks(chunks, beyond, want_data);
-  }
-  if (want_data && (!found || *found >= attr.length)) co_return posix(ENXIO);
-  co_return std::min(found.value_or(attr.length), attr.length);
-}
-
-Answer<std::uint64_t> Volume::copy_range(Caller caller, Ino in, HandleId, std::uint64_t in_offset, Ino out, HandleId,
-                                         std::uint64_t out_offset, std::uint64_t length) {
-  if (is_internal(in)) return posix(EXDEV);
-  if (auto refused = refuse_change(out)) return refused;
-  return copy_slow(caller, inside(in), in_offset, inside(out), out_offset, length);
-}
-
-Async<std::uint64_t> Volume::copy_slow(Caller caller, Ino in, std::uint64_t in_offset, Ino out,
-                                       std::uint64_t out_offset, std::uint64_t length) {
-  CO_CHECK(co_await settle(in));
-  CO_CHECK(co_await settle(out));
-  CO_TRY(auto copied,
-         co_await meta::copy_range(client_, who(caller), in, in_offset, out, out_offset, length, caller.uid != 0));
-  if (caller.uid != 0) mode_changed(out);
-  data_.invalidate(out);
-  page_cache_.forget(out);
-  co_return copied.bytes;
-}
-
-// ---- locks ------------------------------------------------------------------------------------------------------
-
-Answer<LockRange> Volume::getlk(Caller, Ino kernel, HandleId, std::uint64_t owner, LockRange range) {
-  if (is_internal(kernel)) return posix(EINVAL);
-  meta::RangeLock want{.type = range.type, .pid = range.pid, .start = range.start, .end = range.end};
-  return [](meta::Client& client, Ino ino, std::uint64_t holder, meta::RangeLock wanted) -> Async<LockRange> {
-    CO_TRY(auto found, co_await meta::get_lock(client, ino, holder, wanted));
-    co_return LockRange{.start = found.start, .end = found.end, .type = found.type, .pid = found.pid};
-  }(client_, inside(kernel), owner, want);
-}
-
-Answer<void> Volume::setlk(Caller, Ino kernel, HandleId id, std::uint64_t owner, LockRange range, bool wait) {
-  if (is_internal(kernel)) return posix(EINVAL);
-  if (range.type != kUnlock) {
-    open_inodes_.mark_range_locked(inside(kernel));
-    if (auto handle = files_.find(id)) handle->lock_owners.add(owner);
-  }
-  meta::RangeLock want{.type = range.type, .pid = range.pid, .start = range.start, .end = range.end};
-  return meta::set_lock(client_, inside(kernel), owner, want, wait);
-}
-
-Answer<void> Volume::flock(Caller, Ino kernel, HandleId id, std::uint64_t owner, std::uint32_t type, bool wait) {
-  if (is_internal(kernel)) return posix(EINVAL);
-  if (auto handle = files_.find(id)) handle->has_flock = type != kUnlock;
-  return meta::flock(client_, inside(kernel), owner, type, wait);
 }
 
 }  // namespace kiseki::vfs

@@ -211,6 +211,8 @@ TEST(Volume, AListingFromMemoryIsToldWithoutACoroutine) {
         {".", false}, {"..", false}, {"a", true}, {"b", true}, {"c", true}};
     EXPECT_EQ(told, expected);
     (void)co_await ask(volume.releasedir(kRoot, dir->ino, opened->handle));
+  });
+}
 
 TEST(Volume, DotsAreFoundInADirectoryWhoseNamesAreAllKnown) {
   with_volume([](Mounted& m) -> asio::awaitable<void> {
