@@ -118,7 +118,10 @@ TEST(Negotiate, OptionsDecide) {
   auto flags = negotiate(modern(), options)->settings.flags;
   EXPECT_EQ(flags & (FUSE_POSIX_ACL | FUSE_DONT_MASK | FUSE_WRITEBACK_CACHE),
             std::uint64_t{FUSE_POSIX_ACL | FUSE_DONT_MASK | FUSE_WRITEBACK_CACHE});
-  EXPECT_EQ(flags & (FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS | FUSE_HAS_IOCTL_DIR | FUSE_SETXATTR_EXT), 0u);
+  EXPECT_EQ(flags & (FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS | FUSE_HAS_IOCTL_DIR), 0u);
+  EXPECT_TRUE(flags & FUSE_SETXATTR_EXT) << "ACLs travel as extended attributes";
+  options.acl = options.cache_symlinks = false;
+  EXPECT_FALSE(negotiate(modern(), options)->settings.flags & (FUSE_SETXATTR_EXT | FUSE_CACHE_SYMLINKS));
   auto usual = negotiate(modern(), {})->settings.flags;
   EXPECT_EQ(
       usual & (FUSE_POSIX_ACL | FUSE_DONT_MASK | FUSE_WRITEBACK_CACHE | FUSE_NO_OPENDIR_SUPPORT | abi::kOverIoUring),
