@@ -131,13 +131,14 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   OpenReply add_handle(Ino ino, std::uint32_t flags, const Attr& attr);
   void drop_open(Ino ino);          ///< one open less; the data of a nameless inode goes with the last
   void opened(FileHandle& handle);  ///< a request came through it: open(2) has returned
-  void note_access(FileHandle& handle);
-  void note_access(Ino accessed);
+  bool tracks_access() const;
+  bool access_is_due(FileHandle& handle) const;  ///< by what is known; asked once per access
   Async<OpenReply> open_slow(meta::Who who, Ino ino, std::uint32_t flags, bool kill_suidgid);
   Async<CreateReply> create_slow(meta::Who who, Ino parent, std::string name, meta::NewInode what, std::uint32_t flags);
   Async<CreateReply> tmpfile_slow(meta::Who who, Ino parent, meta::NewInode what, std::uint32_t flags);
   std::optional<std::uint64_t> known_length(Ino ino) const;
   Async<ReadReply> read_slow(std::shared_ptr<FileHandle> handle, std::uint64_t offset, std::uint32_t size);
+  Async<ReadReply> read_touching(std::shared_ptr<FileHandle> handle, std::uint64_t offset, std::uint32_t size);
   Async<ReadReply> read_held(std::shared_ptr<FileHandle> handle, Async<ReadReply> reading);
   Async<std::uint32_t> write_killing_suid(meta::Who who, std::shared_ptr<FileHandle> handle, std::uint64_t offset,
                                           std::span<const std::byte> data);
@@ -153,6 +154,8 @@ class Volume final : public Filesystem, public meta::OpenInodes {
                                  std::uint64_t length);
 
   enum class Feed { more, full, end };
+  Answer<void> read_dir(std::shared_ptr<DirHandle> dir, std::uint64_t cookie, bool plus, DirSink sink);
+  Async<void> readdir_touching(std::shared_ptr<DirHandle> dir, bool plus, DirSink sink);
   ListingPtr listing_for(DirHandle& dir, std::uint64_t cookie);
   std::optional<Result<void>> readdir_now(const DirHandle& dir, const Listing& all, std::uint64_t cookie, bool plus,
                                           const DirSink& sink);

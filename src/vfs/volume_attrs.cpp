@@ -59,12 +59,12 @@ Async<AttrReply> Volume::setattr_slow(meta::Who who, Ino ino, SetAttr change) {
   co_return attr_reply(ino, *after);
 }
 
-Answer<std::string> Volume::readlink(Caller, Ino ino) {
-  note_access(inside(ino));
-  return readlink_slow(inside(ino));
-}
+Answer<std::string> Volume::readlink(Caller, Ino ino) { return readlink_slow(inside(ino)); }
 
-Async<std::string> Volume::readlink_slow(Ino ino) { return meta::readlink(client_, ino); }
+Async<std::string> Volume::readlink_slow(Ino ino) {
+  if (tracks_access()) (void)co_await meta::touch_atime(client_, ino);
+  co_return co_await meta::readlink(client_, ino);
+}
 
 Answer<void> Volume::access(Caller caller, Ino ino, std::uint32_t mask) {
   if (is_internal(ino)) return Result<void>{};

@@ -46,7 +46,16 @@ Answer<void> Volume::fsyncdir(Caller, Ino, HandleId) { return Result<void>{}; } 
 Answer<void> Volume::readdir(Caller, Ino, HandleId id, std::uint64_t cookie, bool plus, DirSink sink) {
   auto dir = dirs_.find(id);
   if (!dir) return posix(EBADF);
-  if (cookie == 0) note_access(dir->ino);
+  if (cookie == 0 && tracks_access()) return readdir_touching(std::move(dir), plus, std::move(sink));
+  return read_dir(std::move(dir), cookie, plus, std::move(sink));
+}
+
+Async<void> Volume::readdir_touching(std::shared_ptr<DirHandle> dir, bool plus, DirSink sink) {
+  (void)co_await meta::touch_atime(client_, dir->ino);
+  co_return co_await read_dir(std::move(dir), 0, plus, std::move(sink)).get();
+}
+
+Answer<void> Volume::read_dir(std::shared_ptr<DirHandle> dir, std::uint64_t cookie, bool plus, DirSink sink) {
   auto all = listing_for(*dir, cookie);
   if (!all) return readdir_slow(std::move(dir), cookie, plus, std::move(sink));
   if (auto fed = readdir_now(*dir, *all, cookie, plus, sink)) return *fed;

@@ -204,19 +204,13 @@ std::optional<std::uint64_t> Volume::known_length(Ino ino) const {
   return std::max(hit->length, data_.pending_length(ino).value_or(0));
 }
 
-void Volume::note_access(FileHandle& handle) {
-  auto& options = client_.options();
-  if (!options.relatime && !options.strict_atime) return;
-  if (handle.accessed.exchange(true) && !options.strict_atime) return;
-  note_access(handle.ino);
-}
+bool Volume::tracks_access() const { return client_.options().relatime || client_.options().strict_atime; }
 
-void Volume::note_access(Ino accessed) {
-  auto& options = client_.options();
-  if (!options.relatime && !options.strict_atime) return;
-  background_.spawn([](Volume& volume, Ino ino) -> asio::awaitable<void> {
-    (void)co_await meta::touch_atime(volume.client_, ino);  // best effort, as everywhere
-  }(*this, accessed));
+bool Volume::access_is_due(FileHandle& handle) const {
+  if (!tracks_access()) return false;
+  if (handle.accessed.exchange(true) && !client_.options().strict_atime) return false;
+  auto hit = client_.cached_attr(handle.ino);
+  return !hit || meta::atime_is_due(client_.options(), *hit, client_.clock().now());
 }
 
 Answer<ReadReply> Volume::read(Caller, Ino kernel, HandleId id, std::uint64_t offset, std::uint32_t size,
@@ -225,12 +219,18 @@ Answer<ReadReply> Volume::read(Caller, Ino kernel, HandleId id, std::uint64_t of
   auto handle = files_.find(id);
   if (!handle) return posix(EBADF);
   opened(*handle);
-  note_access(*handle);
+  if (access_is_due(*handle)) return read_touching(std::move(handle), offset, size);
   auto length = known_length(handle->ino);
   if (!length) return read_slow(std::move(handle), offset, size);
   auto answer = data_.read(*handle->stream, handle->ino, offset, size, *length);
   if (answer.ready()) return answer;
   return read_held(std::move(handle), answer.later());
+}
+
+// Before the answer: who asks for the time after reading must see it.
+Async<ReadReply> Volume::read_touching(std::shared_ptr<FileHandle> handle, std::uint64_t offset, std::uint32_t size) {
+  (void)co_await meta::touch_atime(client_, handle->ino);  // best effort, as everywhere
+  co_return co_await read_slow(std::move(handle), offset, size);
 }
 
 // The stream belongs to the handle, which a release could drop while the read waits.
