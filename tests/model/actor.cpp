@@ -201,7 +201,7 @@ asio::awaitable<int> Actor::fallocate() {
   auto from = offset(), size = offset();
   say(fmt::format("fallocate #{} mode {} {}+{}", n, mode, from, size));
   int due = oracle_.fallocate(n, mode, from, size);
-  answer(co_await meta::fallocate(client(), Who{}, ino(n), from, size, mode, false));
+  answer(co_await meta::fallocate(client(), meta::Who{}, ino(n), from, size, mode, false));
   co_return due;
 }
 
@@ -227,7 +227,7 @@ asio::awaitable<int> Actor::copy() {
   auto from = offset(), to = offset(), size = offset();
   say(fmt::format("copy #{} {}+{} to #{} {}", in, from, size, out, to));
   int due = oracle_.copy(in, from, out, to, size);
-  answer(co_await meta::copy_range(client(), Who{}, ino(in), from, ino(out), to, size, false));
+  answer(co_await meta::copy_range(client(), meta::Who{}, ino(in), from, ino(out), to, size, false));
   co_return due;
 }
 
