@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "..", "support"))
 import mounted  # noqa: E402
 from fault_proxy import Fault, FaultProxy  # noqa: E402
 
-MIB = int(os.environ.get("KISEKI_FAULT_MIB", "8"))
+MIB = int(os.environ.get("KISEKI_FAULT_MIB", "4"))
 FLAGS = ("--buffer-size", "64M", "--io-retries", "30", "--get-timeout", "4s", "--put-timeout", "4s")
 RSS_MIB = 64 + 120  # the buffers, and what a client of this build takes besides
 
