@@ -30,7 +30,8 @@ class Subject:
     is_null = False
 
     def __init__(self, name, binary):
-        self.name, self.binary, self.flags, self.format_flags = name, binary, [], []
+        self.name, self.binary = name, binary
+        self.flags, self.format_flags, self.cache_flags = [], [], []
         self.mounted = False
 
     def begin(self, work, group):
@@ -104,6 +105,9 @@ class CommandLine(Subject):
         super().begin(work, group)
         self.meta = f"sqlite3://{self.root}/meta.db"
         self.cache = os.path.join(self.root, "cache")
+        self.caching = ["--cache-dir", self.cache, "--cache-size", "8192"]
+        if self.cache_flags and group == "data":
+            self.caching = ["--cache-size", "8192", *self.cache_flags]
         self.run("format", self.meta, "perf", "--storage", "file", "--bucket", f"{self.root}/objects/",
                  "--trash-days", "0", *self.format_flags)
 
@@ -117,7 +121,7 @@ class CommandLine(Subject):
     def start(self, zero_timeouts):
         zero = ["--attr-cache", "0", "--entry-cache", "0", "--dir-entry-cache", "0"] if zero_timeouts else []
         self.run("mount", self.meta, self.mountpoint, "-d", "--no-usage-report", "--backup-meta", "0",
-                 "--log", f"{self.root}/log", "--cache-dir", self.cache, "--cache-size", "8192", *zero, *self.flags)
+                 "--log", f"{self.root}/log", *self.caching, *zero, *self.flags)
 
     def clear_cache(self):
         shutil.rmtree(self.cache, ignore_errors=True)
