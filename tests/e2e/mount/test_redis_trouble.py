@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+"""A mount whose Redis is away, restarts, is full, read-only, loading, stalled or cut off: what waits, what fails, what goes on."""
+import errno
+import os
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import mounted  # noqa: E402
+import redis  # noqa: E402
+
+
+def write(path, body):
+    with open(path, "wb") as file:
+        file.write(body)
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+class Later:
+    """Runs something in a thread; `result` waits for it and raises what it raised."""
+
+    def __init__(self, work):
+        self.value = self.error = None
+        self.thread = threading.Thread(target=self.run, args=(work,), daemon=True)
+        self.thread.start()
+
+    def run(self, work):
+        try:
+            self.value = work()
+        except BaseException as error:  # noqa: BLE001  (handed to the one who asks)
+            self.error = error
+
+    def running(self):
+        return self.thread.is_alive()
+
+    def result(self, seconds=60):
+        self.thread.join(seconds)
+        if self.thread.is_alive():
+            raise AssertionError("still waiting")
+        if self.error:
+            raise self.error
+        return self.value
+
+
+class TroubleTest(unittest.TestCase):
+    def setUp(self):
+        self.server = redis.Server(self)
+        self.proxy = redis.Proxy(self, self.server)
+        self.volume = redis.Volume(self, self.proxy.port)
+        self.mount = self.volume.mount("--hide-internal")
+
+    def events(self, name):
+        return self.mount.log_text().count(name)
+
+    def test_a_restart_is_waited_for(self):
+        write(self.mount / "before", b"x" * 100_000)
+        self.assertEqual(b"x" * 100_000, read(self.mount / "before"))
+        time.sleep(1.2)  # appendfsync everysec
+        self.server.kill()
+        new = Later(lambda: write(self.mount / "during", b"y" * 5000))
+        time.sleep(1)
+        self.assertTrue(new.running(), "a change waits for the server")
+        self.server.start()
+        new.result()
+        self.assertEqual(b"y" * 5000, read(self.mount / "during"))
+        self.assertEqual(["before", "during"], sorted(os.listdir(self.mount.path)))
+        self.assertEqual(1, self.events("redis.away"), self.mount.log_text())
+        self.assertEqual(1, self.events("redis.back"), self.mount.log_text())
+
+    def test_what_the_kernel_keeps_is_read_while_the_server_is_away(self):
+        mount = self.volume.mount("--attr-cache", "1h", "--entry-cache", "1h")
+        body = os.urandom(300_000)
+        write(mount / "file", body)
+        self.assertEqual(body, read(mount / "file"))
+        file = os.open(mount / "file", os.O_RDONLY)
+        self.addCleanup(os.close, file)
+        os.pread(file, len(body), 0)
+        self.server.kill()
+        self.assertEqual(body, Later(lambda: os.pread(file, len(body), 0)).result(10))
+        self.server.start()
+
+    def test_nothing_acknowledged_is_lost_over_resets(self):
+        stop = threading.Event()
+
+        def trouble():
+            while not stop.wait(0.05):
+                self.proxy.say("reset")
+
+        resets = threading.Thread(target=trouble)
+        resets.start()
+        try:
+            for i in range(150):
+                write(self.mount / f"f{i}", b"%d" % i)
+                if i % 3 == 0:
+                    os.rename(self.mount / f"f{i}", self.mount / f"g{i}")
+                if i % 5 == 1:
+                    os.remove(self.mount / f"{'f' if i % 3 else 'g'}{i}")
+        finally:
+            stop.set()
+            resets.join()
+        want = {f"{'f' if i % 3 else 'g'}{i}" for i in range(150) if i % 5 != 1}
+        self.assertEqual(want, set(os.listdir(self.mount.path)))
+        for name in want:
+            self.assertEqual(name[1:].encode(), read(self.mount / name))
+        self.mount.unmount()
+        self.assertEqual(str(len(want)), self.server.command("GET", "totalInodes").strip())
+        self.assertEqual(str(len(want) * 4096), self.server.command("GET", "usedSpace").strip())
+
+    def test_lost_replies_change_nothing_twice(self):
+        os.mkdir(self.mount / "d")
+        for i in range(20):
+            self.proxy.say("cut", "reply", "EVALSHA")
+            write(self.mount / f"d/f{i}", b"abc")
+            self.proxy.say("cut", "reply", "EVALSHA")
+            os.rename(self.mount / f"d/f{i}", self.mount / f"d/r{i}")
+        self.proxy.say("cut", "reply", "EVALSHA")
+        os.remove(self.mount / "d/r0")
+        self.assertGreater(int(self.proxy.say("cuts")), 20)
+        self.assertEqual({f"r{i}" for i in range(1, 20)}, set(os.listdir(self.mount / "d")))
+        self.mount.unmount()
+        self.assertEqual("20", self.server.command("GET", "totalInodes").strip())
+
+    def test_a_full_server_is_enospc(self):
+        write(self.mount / "file", b"x" * 1000)
+        self.server.command("CONFIG", "SET", "maxmemory", "1mb")
+        with self.assertRaises(OSError) as caught:
+            for i in range(100):
+                write(self.mount / f"more{i}", b"x" * 1000)
+        self.assertEqual(errno.ENOSPC, caught.exception.errno)
+        self.assertEqual(b"x" * 1000, read(self.mount / "file"), "reading goes on")
+        self.server.command("CONFIG", "SET", "maxmemory", "0")
+        write(self.mount / "room again", b"x")
+
+    def test_a_read_only_server_is_waited_for(self):
+        write(self.mount / "file", b"x")
+        self.server.command("CONFIG", "SET", "replica-serve-stale-data", "yes")
+        self.server.command("REPLICAOF", "127.0.0.1", str(redis.free_port()))
+        new = Later(lambda: os.mkdir(self.mount / "dir"))
+        time.sleep(0.7)
+        self.assertTrue(new.running())
+        self.server.command("REPLICAOF", "NO", "ONE")
+        new.result()
+        self.assertTrue(os.path.isdir(self.mount / "dir"))
+        self.assertEqual(1, self.events("redis.refuses"), self.mount.log_text())
+
+    def test_a_loading_server_is_waited_for(self):
+        self.server.command("CONFIG", "SET", "key-load-delay", "0")
+        for i in range(20):
+            write(self.mount / f"f{i}", b"x")
+        time.sleep(1.2)
+        self.server.config += ["--key-load-delay", "20000"]  # 20 ms for each key of the file
+        self.server.kill()
+        new = Later(lambda: os.mkdir(self.mount / "dir"))
+        self.server.start()
+        new.result()
+        self.assertEqual(21, len(os.listdir(self.mount.path)))
+
+    def test_a_stall_is_only_slow(self):
+        write(self.mount / "file", b"x")
+        begin = time.monotonic()
+        self.proxy.say("stall", 2000)
+        os.mkdir(self.mount / "dir")
+        self.assertGreater(time.monotonic() - begin, 1.5)
+        self.assertEqual(0, self.events("redis.away"), self.mount.log_text())
+        self.server.stop_for_a_while()
+        new = Later(lambda: os.mkdir(self.mount / "dir2"))
+        time.sleep(2)
+        self.server.go_on()
+        new.result()
+
+    def test_loss_is_only_slow(self):
+        self.proxy.say("loss", 30)
+        for i in range(10):
+            write(self.mount / f"f{i}", b"x")
+        self.proxy.say("loss", 0)
+        self.assertEqual(10, len(os.listdir(self.mount.path)))
+
+    def test_a_killed_script_runs_again(self):
+        self.server.command("CONFIG", "SET", "lua-time-limit", "20")
+        spin = Later(lambda: self.server.command("EVAL", "while true do end", "0", check=False))
+        time.sleep(0.2)
+        new = Later(lambda: os.mkdir(self.mount / "dir"))
+        time.sleep(0.3)
+        self.assertTrue(new.running(), "-BUSY is waited for")
+        self.server.command("SCRIPT", "KILL")
+        spin.result()
+        new.result()
+        self.server.command("SCRIPT", "FLUSH")
+        os.mkdir(self.mount / "after the scripts were forgotten")
+
+
+class ShortPatienceTest(unittest.TestCase):
+    def test_a_partition_ends_in_an_error_and_heals_without_a_remount(self):
+        server = redis.Server(self)
+        proxy = redis.Proxy(self, server)
+        volume = redis.Volume(self, proxy.port, query="?read-timeout=1s&dial_timeout=1s")
+        mount = volume.mount()
+        write(mount / "file", b"x")
+        proxy.say("partition", "on")
+        with self.assertRaises(OSError) as caught:
+            Later(lambda: os.mkdir(mount / "dir")).result(100)
+        self.assertIn(caught.exception.errno, (errno.EIO, errno.ETIMEDOUT))
+        proxy.say("partition", "off")
+        proxy.say("reset")
+        for _ in range(100):
+            try:
+                os.mkdir(mount / "dir2")
+                break
+            except OSError:
+                time.sleep(0.1)
+        self.assertTrue(os.path.isdir(mount / "dir2"))
+
+
+if __name__ == "__main__":
+    mounted.main()
