@@ -51,6 +51,7 @@ constexpr Flag kMount[] = {
 
     {"subdir", "", kText, "", "use this directory of the volume as root; made if missing", "METADATA"},
     {"read-only", "", kBool, "false", "refuse every change, register no session", "METADATA"},
+    {"client-cache", "", kBool, "true", "Redis tells of changes, so that memory may answer", "METADATA"},
     {"backup-meta",
      "",
      kTime,

@@ -47,7 +47,8 @@ Try<void> make_directories(const std::string& path, unsigned mode) {
 Try<std::string> absolute_meta_url(const std::string& url) {
   auto colon = url.find("://");
   if (colon == std::string::npos) {
-    return Failure{Exit::failed, fmt::format("\"{}\" is not a metadata URL; allowed: sqlite3://PATH", url)};
+    return Failure{Exit::failed,
+                   fmt::format("\"{}\" is not a metadata URL; allowed: sqlite3://PATH, redis://HOST[:PORT]/DB", url)};
   }
   auto scheme = url.substr(0, colon);
   if (scheme != "sqlite3") return url;
@@ -56,6 +57,12 @@ Try<std::string> absolute_meta_url(const std::string& url) {
   if (path.empty())
     return Failure{Exit::failed, fmt::format("{}: the path of the database is missing; allowed: sqlite3://PATH", url)};
   return fmt::format("{}://{}{}", scheme, absolute_path(path), query == std::string::npos ? "" : url.substr(query));
+}
+
+std::string without_client_cache(std::string url) {
+  bool redis = url.starts_with("redis://") || url.starts_with("rediss://") || url.starts_with("unix://");
+  if (!redis) return url;
+  return url + (url.find('?') == std::string::npos ? '?' : '&') + "client-cache=false";
 }
 
 std::string shown_meta_url(const std::string& url) {

@@ -21,6 +21,8 @@ Try<void> make_directories(const std::string& path, unsigned mode = 0755);
 /// URL of a metadata engine with a relative file made absolute, so that a daemon may leave the working directory.
 /// A URL without "://" is refused with the forms that are allowed.
 Try<std::string> absolute_meta_url(const std::string& url);
+/// The same URL with an option that keeps a Redis server from telling of changes; other URLs as they are.
+std::string without_client_cache(std::string url);
 /// The URL for people: a password becomes ****.
 std::string shown_meta_url(const std::string& url);
 

@@ -16,6 +16,7 @@ MetaAccess::MetaAccess(unsigned loops) : runtime_({.loops = loops, .pin = loops 
 
 MetaAccess::~MetaAccess() {
   client_.reset();
+  if (engine_) runtime_.wait(engine_->close());
   engine_.reset();
 }
 

@@ -195,6 +195,7 @@ Try<MountPlan> plan_mount(const Settings& settings) {
   TRY(plan.labels, labels_of(settings));
   if (arguments.size() == 2) {
     TRY(plan.meta_url, absolute_meta_url(arguments.front()));
+    if (!settings.on("client-cache")) plan.meta_url = without_client_cache(std::move(plan.meta_url));
   } else {
     TRY(plan.meta_url, default_volume_url());
   }

@@ -57,8 +57,8 @@ MountedVolume::MountedVolume(MountPlan plan)
 MountedVolume::~MountedVolume() = default;
 
 Try<void> MountedVolume::open(SessionId reuse, std::function<void(std::string)> lost) {
-  TRY_CHECK(open_metadata(reuse, std::move(lost)));
   auto opened = [&]() -> Try<void> {
+    TRY_CHECK(open_metadata(reuse, std::move(lost)));
     TRY_CHECK(open_store());
     TRY_CHECK(find_root());
     return open_volume();
@@ -276,6 +276,7 @@ void MountedVolume::close() {
   membership_.reset();
   client_.reset();
   store_.reset();
+  if (engine_) runtime_.wait(engine_->close());
   engine_.reset();
   runtime_.stop();
 }

@@ -11,13 +11,15 @@ constexpr Verb kVerbs[] = {
     {.name = "format",
      .arguments = "META-URL NAME",
      .summary = "make a volume",
-     .about = "Makes the volume NAME: its metadata at META-URL (sqlite3://PATH), its data in the object store given by "
-              "--storage\n"
-              "and --bucket. The store is tested first, and nothing is left behind when something fails. Given again "
-              "for the same\n"
-              "volume, it changes the settings named by flags. NAME: 3 to 63 of a-z 0-9 and -, not at the ends.",
+     .about = "Makes the volume NAME: its metadata at META-URL (sqlite3://PATH or redis://HOST[:PORT]/DB), its data in "
+              "the object\n"
+              "store given by --storage and --bucket. The store is tested first, and nothing is left behind when "
+              "something\n"
+              "fails. Given again for the same volume, it changes the settings named by flags. NAME: 3 to 63 of a-z "
+              "0-9 and -, not at the ends.",
      .examples = "  kiseki format sqlite3:///srv/v.db myvol --bucket /srv/objects\n"
                  "  kiseki format sqlite3:///srv/v.db myvol --bucket /srv/objects --trash-days 7 --capacity 100G\n"
+                 "  kiseki format redis://10.0.0.1/1 shared --bucket /nfs/objects\n"
                  "  kiseki format sqlite3://v.db small --block-size 1M --no-update\n"
                  "  kiseki format sqlite3://v.db cloud --storage s3 --bucket https://HOST/BUCKET --access-key KEY "
                  "--secret-key SECRET\n",
@@ -37,6 +39,7 @@ constexpr Verb kVerbs[] = {
          "  kiseki mount ~/k -d\n"
          "  kiseki mount sqlite3:///srv/v.db /mnt/v -d --buffer-size 1G\n"
          "  kiseki mount sqlite3:///srv/v.db /mnt/v --read-only --enable-xattr\n"
+         "  kiseki mount redis://10.0.0.1/1 /mnt/shared -d\n"
          "  kiseki mount -o remount,ro /mnt/v\n"
          "  sqlite3:///srv/v.db  /mnt/v  kiseki  _netdev,nofail,buffer-size=1G  0 0        (a line of /etc/fstab)\n",
      .least = 1,

@@ -51,13 +51,13 @@ Client::Client(std::shared_ptr<MetaEngine> engine, Format format, std::shared_pt
       format_(std::make_shared<const Format>(std::move(format))),
       clock_(std::move(clock)),
       options_(options),
-      cache_(options.cache_records),
+      cache_(options.cache_records, engine_->sequential()),
       inodes_(std::make_unique<IdBatch>(Counter::next_inode, 1024)),
       slices_(std::make_unique<IdBatch>(Counter::next_slice, 4096)),
       acls_(std::make_unique<AclBook>()),
-      lock_queues_(std::make_unique<LockQueues>()),
+      lock_queues_(std::make_unique<LockQueues>(cache_)),
       trash_hour_(std::make_unique<TrashHour>()) {
-  engine_->observe(&cache_);
+  engine_->observe(lock_queues_.get());
 }
 
 Client::~Client() { engine_->observe(nullptr); }
@@ -71,7 +71,14 @@ Async<Records> Client::fetch(Keys keys) {
   auto wanted = keys;
   CO_TRY(auto records, co_await engine_->fetch(std::move(wanted)));
   if (records.size() != keys.size()) co_return posix(EIO);
-  for (std::size_t i = 0; i < keys.size(); ++i) cache_.install(ticket, keys[i], records[i]);
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    auto* child = std::get_if<ChildKey>(&keys[i]);
+    auto* entry = child && i > 0 ? std::get_if<Entry>(&records[i - 1]) : nullptr;
+    if (entry && keys[i - 1] == Key(EntryKey{child->parent, child->name}))
+      cache_.install(ticket, AttrKey{entry->ino}, records[i]);
+    else
+      cache_.install(ticket, keys[i], records[i]);
+  }
   co_return records;
 }
 

@@ -93,7 +93,7 @@ class Client {
   }
 
   // ---- the engine, with the cache kept right ----
-  /// Reads records; what can be cached is.
+  /// Reads records; what can be cached is (of a ChildKey right behind its EntryKey too).
   Async<Records> fetch(Keys keys);
   /// Commits; the cache sees the writes before this returns. Not cancellable.
   Async<Outcome> commit(Commit commit);

@@ -14,7 +14,8 @@ namespace kiseki::meta {
 
 // ---- checks -----------------------------------------------------------------------------------------------------
 
-struct Unchanged {  ///< the record is still what was seen (monostate: still absent). Not for AttrKey, ChunkKey.
+struct Unchanged {  ///< the record is still what was seen (monostate: still absent). Not for AttrKey, ChildKey,
+                    ///< ChunkKey.
   Key key;
   Record seen;
 };
@@ -46,7 +47,7 @@ struct PutAttr {  ///< inserts or replaces the whole inode
   Ino ino;
   Attr attr;
 };
-struct PatchAttr {  ///< changes only some fields of an inode that must exist (else the commit fails as a conflict)
+struct PatchAttr {  ///< changes these fields (none: rewrites it) of an inode that must exist (else: a conflict)
   Ino ino;
   std::uint32_t set = 0;  ///< AttrField bits taken from `to`
   Attr to;
@@ -96,15 +97,19 @@ struct ReplaceSlices {  ///< records [first, first + count) become `with`; an em
 struct EraseChunk {
   ChunkKey chunk;
 };
-struct AddSliceRef {  ///< refs += delta, from 0 if there was no record; returns the new count
+struct AddSliceRef {  ///< refs += delta; returns the new count
   SliceId id;
   std::uint32_t size = 0;
   std::int64_t delta = 0;
+  /// This commit makes the slice: it counts from 0. Engines that do not store a count of one (Redis) cannot tell
+  /// otherwise.
+  bool made = false;
 };
 struct EraseSliceRef {
   SliceId id;
+  std::uint32_t size = 0;
 };
-struct AddCounter {  ///< returns the new value; an absent counter starts at 0
+struct AddCounter {  ///< returns the new value; an absent counter starts at first_value(which)
   Counter which{};
   std::int64_t delta = 0;
 };
@@ -157,6 +162,7 @@ struct PutDeletedFile {  ///< a removed file whose chunks still exist
 };
 struct EraseDeletedFile {
   Ino ino;
+  std::uint64_t length = 0;  ///< as it was put
 };
 struct DelayedSlice {
   SliceId id;
@@ -170,6 +176,7 @@ struct PutDelayedSlices {  ///< slices a compaction replaced, kept while the tra
 };
 struct EraseDelayedSlices {
   SliceId compacted;
+  std::int64_t replaced_at = 0;  ///< as it was put
 };
 struct PutFileLock {
   Ino ino;

@@ -16,13 +16,15 @@ namespace kiseki::meta {
 using Keys = std::vector<Key>;
 using Records = std::vector<Record>;  ///< one for each key asked, in the same order
 
-/// Hears of every change an engine makes or notices, so that a record cache stays right. Called in commit order, from a
-/// thread of the engine's, before the committing coroutine resumes. Must not block, must not call the engine.
+/// Hears of every change an engine makes or notices, so that a record cache stays right. Called from a thread of the
+/// engine's, before the committing coroutine resumes: in commit order for the commits of one loop, and for all if the
+/// engine is `sequential()`. Must not block, must not call the engine.
 class ChangeObserver {
  public:
   virtual ~ChangeObserver() = default;
   virtual void committed(const Commit& commit, const Outcome& outcome) noexcept = 0;
-  virtual void changed_elsewhere(const Key& key) noexcept = 0;  ///< one record, by another client
+  virtual void changed_elsewhere(const Key& key) noexcept = 0;   ///< one record, by another client
+  virtual void entries_changed_elsewhere(Ino dir) noexcept = 0;  ///< some or all names of a directory
   virtual void everything_may_have_changed() noexcept = 0;
 };
 
@@ -71,12 +73,17 @@ class MetaEngine {
   /// True when records cached since the last `everything_may_have_changed` are still what the engine holds, apart from
   /// what the observer was told since: then a cache may answer a lookup by itself. Cheap, never blocks, any thread.
   virtual bool coherent() const noexcept = 0;
+  /// True when the observer hears of all commits in the order in which they were made.
+  virtual bool sequential() const noexcept { return true; }
   /// At most one observer, set before the first fetch; must outlive the engine's last call.
   virtual void observe(ChangeObserver* observer) noexcept = 0;
 
-  /// Entries of a directory, a page at a time; `cursor` empty for the first. An engine's own stable order.
+  /// Entries of a directory, a page at a time; `cursor` empty for the first. An engine's own stable order. `limit` is
+  /// what the caller would like: an engine that keeps names by their hash gives a few more, or all of a small
+  /// directory.
   virtual Async<EntryPage> scan_entries(Ino dir, std::string cursor, std::size_t limit, bool with_attrs) = 0;
-  virtual Async<std::vector<StoredChunk>> scan_chunks(Ino ino) = 0;
+  /// `length`: what the file has or had. Engines that cannot list a file's chunks (Redis) ask for those below it.
+  virtual Async<std::vector<StoredChunk>> scan_chunks(Ino ino, std::uint64_t length) = 0;
   virtual Async<std::vector<std::pair<SessionId, Session>>> scan_sessions() = 0;
   virtual Async<SessionLocks> scan_locks(SessionId sid) = 0;
   virtual Async<std::vector<DeletedFile>> scan_deleted_files(std::int64_t removed_before, std::size_t limit) = 0;

@@ -185,10 +185,10 @@ Async<std::vector<DelayedSlice>> drop_delayed(Client& client, const DelayedSlice
   for (auto& slice : row.slices) counts[slice.id].first = slice.size, ++counts[slice.id].second;
   Commit commit;
   for (auto& [id, count] : counts) {
-    commit.checks.push_back(Unchanged{SliceRefKey{id}, refs.at(id)});
+    commit.checks.push_back(Unchanged{SliceRefKey{id, count.first}, refs.at(id)});
     commit.writes.push_back(AddSliceRef{id, count.first, -count.second});
   }
-  commit.writes.push_back(EraseDelayedSlices{row.compacted});
+  commit.writes.push_back(EraseDelayedSlices{row.compacted, row.replaced_at});
   CO_TRY(auto outcome, co_await client.commit(std::move(commit)));
   std::vector<DelayedSlice> released;
   std::size_t i = 0;
@@ -203,7 +203,7 @@ Async<std::map<SliceId, Record>> current_refs(Client& client, const std::vector<
   Keys keys;
   for (auto& row : rows)
     for (auto& slice : row.slices)
-      if (refs.emplace(slice.id, Record()).second) keys.push_back(SliceRefKey{slice.id});
+      if (refs.emplace(slice.id, Record()).second) keys.push_back(SliceRefKey{slice.id, slice.size});
   if (keys.empty()) co_return refs;
   CO_TRY(auto records, co_await client.fetch(keys));
   for (std::size_t i = 0; i < keys.size(); ++i) refs[std::get<SliceRefKey>(keys[i]).id] = std::move(records[i]);
@@ -229,7 +229,7 @@ Async<std::size_t> Housekeeper::expire_delayed_slices() {
       CO_TRY(auto released, co_await drop_delayed(client_, row, refs));
       ++handled;
       for (auto& slice : row.slices) {  // rows may share slices: what we changed ourselves is read again
-        Keys keys{SliceRefKey{slice.id}};
+        Keys keys{SliceRefKey{slice.id, slice.size}};
         CO_TRY(auto records, co_await client_.fetch(std::move(keys)));
         refs[slice.id] = std::move(records[0]);
       }

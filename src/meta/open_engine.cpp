@@ -3,6 +3,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "meta/memory/engine.hpp"
+#include "meta/redis/engine.hpp"
 #include "meta/sqlite/engine.hpp"
 
 namespace kiseki::meta {
@@ -14,8 +15,11 @@ Explained<std::shared_ptr<MetaEngine>> open_engine(const std::string& url, OpenM
     if (!location) return location.error();
     return sqlite::Engine::open(*location, mode, runtime.pool("sqlite-read", 2));
   }
+  for (auto scheme : {"redis://", "rediss://", "unix://"})
+    if (url.starts_with(scheme)) return redis::Engine::open(url, mode, runtime);
   return Failure{std::make_error_code(std::errc::not_supported),
-                 fmt::format("no metadata engine for {}: sqlite3://PATH is supported", redacted_url(url))};
+                 fmt::format("no metadata engine for {}: sqlite3://PATH and redis://HOST[:PORT]/DB are supported",
+                             redacted_url(url))};
 }
 
 std::string redacted_url(const std::string& url) {

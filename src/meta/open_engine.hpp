@@ -15,8 +15,9 @@ enum class OpenMode {
   read_only  ///< the same, and nothing is written: commits with writes answer EROFS
 };
 
-/// The engine that a metadata URL names: sqlite3://PATH[?k=v], memory://. Blocks for the time it takes to open, so call
-/// it before the loops serve. Nothing is left behind when it fails. The runtime outlives the engine.
+/// The engine that a metadata URL names: sqlite3://PATH[?k=v], redis://, rediss:// and unix:// (net/redis/address.hpp),
+/// memory://. Blocks for the time it takes to open, so call it before the loops serve but after the runtime started,
+/// and not from a loop. Nothing is left behind when it fails. The runtime outlives the engine.
 Explained<std::shared_ptr<MetaEngine>> open_engine(const std::string& url, OpenMode mode, Runtime& runtime);
 
 /// The URL as it may be shown: a password becomes ****.

@@ -134,7 +134,7 @@ Async<void> release_sustained(Client&, Ino ino);
 /// Deletes the chunk records of a removed file and tells the reaper which slices are free; then its DeletedFile record.
 Async<void> delete_file_data(Client&, Ino ino, std::uint64_t length);
 /// The objects of a slice are gone: its reference record too.
-Async<void> forget_slice(Client&, SliceId id);
+Async<void> forget_slice(Client&, SliceId id, std::uint32_t size);
 
 /// Path of a directory or file from the root ("/a/b"); several for hard links.
 Async<std::vector<std::string>> paths_of(Client&, Ino ino);

@@ -82,7 +82,7 @@ using Parents = std::map<Ino, std::uint32_t>;  ///< directory → number of link
 
 // ---- keys -------------------------------------------------------------------------------------------------------
 
-/// Named counters (JuiceFS sql.md section 9). Next-id counters hold the next free id on every engine; a Redis engine
+/// Named counters (JuiceFS sql.md section 9). Next-id counters hold the next free id on every engine; the Redis engine
 /// converts to its "last used" convention at its door.
 enum class Counter : std::uint8_t {
   next_inode,
@@ -96,6 +96,12 @@ enum class Counter : std::uint8_t {
   last_cleanup_trash,
   last_cleanup_slices,
 };
+inline constexpr std::size_t kCounters = static_cast<std::size_t>(Counter::last_cleanup_slices) + 1;
+
+/// What an absent counter counts from: no id is 0.
+constexpr std::int64_t first_value(Counter which) {
+  return which == Counter::next_inode || which == Counter::next_slice ? 1 : 0;
+}
 
 struct AttrKey {
   Ino ino;
@@ -105,6 +111,11 @@ struct EntryKey {
   Ino parent;
   std::string name;
   friend auto operator<=>(const EntryKey&, const EntryKey&) = default;
+};
+struct ChildKey {  ///< the inode that a name stands for, in the same moment as the name; absent when there is none
+  Ino parent;
+  std::string name;
+  friend auto operator<=>(const ChildKey&, const ChildKey&) = default;
 };
 struct ChunkKey {
   Ino ino;
@@ -134,6 +145,7 @@ struct CounterKey {
 };
 struct SliceRefKey {
   SliceId id;
+  std::uint32_t size = 0;  ///< of the slice, all of it: one id has one size for ever
   friend auto operator<=>(const SliceRefKey&, const SliceRefKey&) = default;
 };
 struct DirStatKey {
@@ -166,14 +178,16 @@ struct SessionKey {
 };
 
 using Key =
-    std::variant<AttrKey, EntryKey, ChunkKey, SymlinkKey, XattrKey, XattrsKey, ParentsKey, CounterKey, SliceRefKey,
-                 DirStatKey, QuotaKey, FileLocksKey, RangeLocksKey, AclKey, SettingKey, SessionKey>;
+    std::variant<AttrKey, EntryKey, ChildKey, ChunkKey, SymlinkKey, XattrKey, XattrsKey, ParentsKey, CounterKey,
+                 SliceRefKey, DirStatKey, QuotaKey, FileLocksKey, RangeLocksKey, AclKey, SettingKey, SessionKey>;
 
 /// The value under a key; monostate: absent. Which alternative a key kind has:
-///   AttrKey Attr · EntryKey Entry · ChunkKey Slices · SymlinkKey, XattrKey, SettingKey std::string · XattrsKey Xattrs
-///   · ParentsKey Parents · CounterKey int64 · SliceRefKey SliceRef · DirStatKey DirStat · QuotaKey Quota ·
-///   FileLocksKey FileLocks · RangeLocksKey RangeLockTable · AclKey AclRule · SessionKey Session.
-/// Collections (Slices, Xattrs, Parents, locks) are never absent, only empty; a counter without a row is absent.
+///   AttrKey, ChildKey Attr · EntryKey Entry · ChunkKey Slices · SymlinkKey, XattrKey, SettingKey std::string ·
+///   XattrsKey Xattrs · ParentsKey Parents · CounterKey int64 · SliceRefKey SliceRef · DirStatKey DirStat · QuotaKey
+///   Quota · FileLocksKey FileLocks · RangeLocksKey RangeLockTable · AclKey AclRule · SessionKey Session.
+/// Collections (Slices, Xattrs, Parents, locks) are never absent, only empty; a counter without a row is absent. A
+/// slice reference may be absent, or be one, when nothing is stored: engines differ in whether they write a count of
+/// one.
 using Record = std::variant<std::monostate, Attr, Entry, Slices, std::string, std::int64_t, SliceRef, DirStat, Quota,
                             Session, FileLocks, RangeLockTable, AclRule, Xattrs, Parents>;
 

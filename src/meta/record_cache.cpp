@@ -22,7 +22,8 @@ bool is_small(const Xattrs& all) {
 
 }  // namespace
 
-RecordCache::RecordCache(std::size_t max_records) : max_records_(std::max<std::size_t>(max_records, kShards)) {}
+RecordCache::RecordCache(std::size_t max_records, bool sequential)
+    : max_records_(std::max<std::size_t>(max_records, kShards)), sequential_(sequential) {}
 
 // ---- slots --------------------------------------------------------------------------------------------------------
 
@@ -76,7 +77,13 @@ bool RecordCache::may_install(Shard& shard, std::uint32_t slot, Ticket ticket) c
 }
 
 void RecordCache::mark_changed(Shard& shard, std::uint32_t slot) {
-  shard.slots[slot % kSlots].changed = sequence_.fetch_add(1, std::memory_order_seq_cst) + 1;
+  shard.slots[slot % kSlots].changed = next_sequence();
+}
+
+bool RecordCache::doubtful(Shard& shard, std::uint32_t slot) {
+  auto& s = shard.slots[slot % kSlots];
+  if (!sequential_ && s.pending > 1) s.doubt = true;  // for the others too: whoever was last is not known
+  return s.doubt;
 }
 
 RecordCache::Announcement RecordCache::announce(const Commit& commit) {
@@ -97,7 +104,7 @@ RecordCache::Announcement::~Announcement() {
   for (auto slot : slots_) {
     auto& shard = cache_.shards_[slot / kSlots];
     std::lock_guard lock(shard.mutex);
-    --shard.slots[slot % kSlots].pending;
+    if (--shard.slots[slot % kSlots].pending == 0) shard.slots[slot % kSlots].doubt = false;
     // A fetch that began while we were announced may hold what was before: refuse it.
     cache_.mark_changed(shard, slot);
   }
@@ -105,20 +112,33 @@ RecordCache::Announcement::~Announcement() {
 
 // ---- reading ------------------------------------------------------------------------------------------------------
 
-std::optional<Attr> RecordCache::attr(Ino ino) {
+std::optional<RecordCache::Guess<Attr>> RecordCache::guess_attr(Ino ino) {
   auto& shard = shard_of(ino);
   std::lock_guard lock(shard.mutex);
   auto* found = shard.attrs.find(ino, generation());
   return found ? std::optional(*found) : std::nullopt;
 }
 
-std::optional<std::optional<Entry>> RecordCache::entry(Ino parent, std::string_view name) {
+std::optional<RecordCache::Guess<std::optional<Entry>>> RecordCache::guess_entry(Ino parent, std::string_view name) {
   auto& shard = shard_of(parent);
   std::lock_guard lock(shard.mutex);
   auto gen = generation();
-  if (auto* found = shard.entries.find(NameView{parent, name}, gen)) return *found;
-  if (shard.complete.size() > 0 && shard.complete.find(parent, gen)) return std::optional<Entry>();
+  if (auto* found = shard.entries.find(NameView{parent, name}, gen))
+    return Guess<std::optional<Entry>>{found->entry,
+                                       found->since > shard.slots[slot_of(parent) % kSlots].names_changed};
+  if (shard.complete.size() > 0 && shard.complete.find(parent, gen)) return Guess<std::optional<Entry>>{{}, true};
   return std::nullopt;
+}
+
+std::optional<Attr> RecordCache::attr(Ino ino) {
+  auto guess = guess_attr(ino);
+  return guess && guess->certain ? std::optional(guess->value) : std::nullopt;
+}
+
+std::optional<std::optional<Entry>> RecordCache::entry(Ino parent, std::string_view name) {
+  auto guess = guess_entry(parent, name);
+  if (!guess || !guess->certain) return std::nullopt;
+  return std::optional<std::optional<Entry>>(std::in_place, guess->value);
 }
 
 std::shared_ptr<const Slices> RecordCache::slices(Ino ino, ChunkIndex index) {
@@ -185,14 +205,15 @@ void RecordCache::make_room(Shard& shard) {
 void RecordCache::install_attr(Ticket ticket, Ino ino, const Attr& attr) {
   auto& shard = shard_of(ino);
   std::lock_guard lock(shard.mutex);
-  if (may_install(shard, slot_of(ino), ticket)) store(shard, shard.attrs, ino, attr);
+  if (may_install(shard, slot_of(ino), ticket)) store(shard, shard.attrs, ino, Guess<Attr>{attr, true});
 }
 
 void RecordCache::install_entry(Ticket ticket, Ino parent, std::string_view name, std::optional<Entry> entry) {
   auto& shard = shard_of(parent);
   std::lock_guard lock(shard.mutex);
   if (!may_install(shard, slot_of(parent, name), ticket)) return;
-  store(shard, shard.entries, NameKey{parent, std::string(name)}, entry);
+  if (shard.slots[slot_of(parent) % kSlots].names_changed > ticket.sequence) return;
+  store(shard, shard.entries, NameKey{parent, std::string(name)}, KnownEntry{entry, next_sequence()});
 }
 
 void RecordCache::install(Ticket ticket, const Key& key, const Record& record) {
@@ -244,6 +265,7 @@ class RecordCache::Applier {
     auto& shard = cache_.shard_of(ino);
     std::lock_guard lock(shard.mutex);
     cache_.mark_changed(shard, slot);
+    doubt_ = cache_.doubtful(shard, slot);
     body(shard);
   }
   template <class Body>
@@ -254,7 +276,8 @@ class RecordCache::Applier {
   void apply(const PutAttr& w) {
     bool fresh_directory = w.attr.is_dir() && made_empty(w.ino);
     locked(w.ino, [&](Shard& s) {
-      cache_.store(s, s.attrs, w.ino, w.attr);
+      cache_.store(s, s.attrs, w.ino, Guess<Attr>{w.attr, !doubt_});
+      if (doubt_) return;
       if (fresh_directory) cache_.store(s, s.complete, w.ino, true);
       // Whole attributes are put for new inodes only: nothing was written to this file yet.
       static const auto kNothing = std::make_shared<const Slices>();
@@ -263,7 +286,10 @@ class RecordCache::Applier {
   }
   void apply(const PatchAttr& w) {
     locked(w.ino, [&](Shard& s) {
-      if (auto* attr = s.attrs.find(w.ino, gen_)) meta::patch(*attr, w);
+      auto* attr = s.attrs.find(w.ino, gen_);
+      if (!attr) return;
+      meta::patch(attr->value, w);
+      attr->certain &= !doubt_;
     });
   }
   void apply(const EraseAttr& w) {
@@ -277,8 +303,9 @@ class RecordCache::Applier {
   void put_name(const EntryKey& key, std::optional<Entry> entry) {
     locked(key.parent, slot_of(key.parent, key.name), [&](Shard& s) {
       // In a complete directory an absent name needs no record of its own.
+      if (doubt_) cache_.drop(s.complete, key.parent);
       if (!entry && s.complete.find(key.parent, gen_)) return cache_.drop(s.entries, NameView{key.parent, key.name});
-      cache_.store(s, s.entries, NameKey{key.parent, key.name}, entry);
+      cache_.store(s, s.entries, NameKey{key.parent, key.name}, KnownEntry{entry, doubt_ ? 0 : cache_.next_sequence()});
     });
   }
   void apply(const PutSymlink& w) {
@@ -300,7 +327,7 @@ class RecordCache::Applier {
       if (!found) return;
       auto copy = std::make_shared<Xattrs>(**found);
       change(*copy);
-      if (!is_small(*copy)) return cache_.drop(s.xattrs, ino);
+      if (doubt_ || !is_small(*copy)) return cache_.drop(s.xattrs, ino);
       *found = std::move(copy);
     });
   }
@@ -318,6 +345,7 @@ class RecordCache::Applier {
     locked(key.ino, [&](Shard& s) {
       auto* found = s.chunks.find(ChunkId{key.ino, key.index}, gen_);
       if (!found) return;
+      if (doubt_) return cache_.drop(s.chunks, ChunkId{key.ino, key.index});
       auto copy = std::make_shared<Slices>(**found);
       change(*copy);
       *found = std::move(copy);
@@ -344,6 +372,7 @@ class RecordCache::Applier {
   RecordCache& cache_;
   const Commit& commit_;
   std::uint32_t gen_;
+  bool doubt_ = false;  ///< of the slot that is locked
 };
 
 void RecordCache::committed(const Commit& commit, const Outcome& outcome) noexcept {
@@ -356,9 +385,13 @@ void RecordCache::changed_elsewhere(const Key& key) noexcept {
   auto& shard = shards_[slot / kSlots];
   std::lock_guard lock(shard.mutex);
   mark_changed(shard, slot);
-  std::visit(Overloaded{[&](const AttrKey& k) { drop(shard.attrs, k.ino); },
+  if (shard.slots[slot % kSlots].pending > 0) shard.slots[slot % kSlots].doubt = true;
+  std::visit(Overloaded{[&](const AttrKey& k) {
+                          if (auto* known = shard.attrs.find(k.ino, generation())) known->certain = false;
+                        },
                         [&](const EntryKey& k) {
-                          drop(shard.entries, NameView{k.parent, k.name});
+                          if (auto* known = shard.entries.find(NameView{k.parent, k.name}, generation()))
+                            known->since = 0;
                           drop(shard.complete, k.parent);
                         },
                         [&](const ChunkKey& k) { drop(shard.chunks, ChunkId{k.ino, k.index}); },
@@ -366,6 +399,15 @@ void RecordCache::changed_elsewhere(const Key& key) noexcept {
                         [&](const XattrsKey& k) { drop(shard.xattrs, k.ino); },
                         [&](const XattrKey& k) { drop(shard.xattrs, k.ino); }, [](const auto&) {}},
              key);
+}
+
+void RecordCache::entries_changed_elsewhere(Ino dir) noexcept {
+  auto& shard = shard_of(dir);
+  std::lock_guard lock(shard.mutex);
+  shard.slots[slot_of(dir) % kSlots].names_changed = next_sequence();
+  for (auto& slot : shard.slots)
+    if (slot.pending > 0) slot.doubt = true;  // a name of this directory may be among them
+  drop(shard.complete, dir);
 }
 
 void RecordCache::everything_may_have_changed() noexcept { generation_.fetch_add(1, std::memory_order_acq_rel); }

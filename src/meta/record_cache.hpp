@@ -24,15 +24,26 @@ namespace kiseki::meta {
 /// Values fetched meanwhile never bring an old record back: a fetch takes a `Ticket` first, and a value is installed
 /// only if nothing under its key changed since, and no commit that touches it is under way (see `announce`).
 ///
+/// What somebody else changed, and what commits changed whose order is not known, stays as a guess: good enough to plan
+/// a commit that checks it, but no answer.
+///
 /// Bounded by the number of records; thread-safe, sharded by inode, never blocks for long.
 class RecordCache final : public ChangeObserver {
  public:
-  explicit RecordCache(std::size_t max_records);
+  /// `sequential`: the engine tells of all commits in their order (MetaEngine::sequential).
+  RecordCache(std::size_t max_records, bool sequential);
 
   // ---- reading: a hash and a short lock; nothing when not known here ----
   std::optional<Attr> attr(Ino ino);
   /// The inner optional is empty when the name is known not to exist.
   std::optional<std::optional<Entry>> entry(Ino parent, std::string_view name);
+  template <class T>
+  struct Guess {
+    T value;
+    bool certain = false;
+  };
+  std::optional<Guess<Attr>> guess_attr(Ino ino);
+  std::optional<Guess<std::optional<Entry>>> guess_entry(Ino parent, std::string_view name);
   std::shared_ptr<const Slices> slices(Ino ino, ChunkIndex index);  ///< null: not known
   std::optional<std::string> symlink(Ino ino);
   std::shared_ptr<const Xattrs> xattrs(Ino ino);  ///< null: not known
@@ -68,6 +79,7 @@ class RecordCache final : public ChangeObserver {
   // ---- ChangeObserver ----
   void committed(const Commit& commit, const Outcome& outcome) noexcept override;
   void changed_elsewhere(const Key& key) noexcept override;
+  void entries_changed_elsewhere(Ino dir) noexcept override;
   void everything_may_have_changed() noexcept override;
 
   QuotaBook& quotas() { return quotas_; }
@@ -109,14 +121,20 @@ class RecordCache final : public ChangeObserver {
   };
   /// Versions of the keys that hash here.
   struct Slot {
-    std::uint64_t changed = 0;  ///< sequence number of the last change
-    std::uint32_t pending = 0;  ///< announced commits under way
+    std::uint64_t changed = 0;        ///< sequence number of the last change
+    std::uint64_t names_changed = 0;  ///< of the last change of a directory's names that others made
+    std::uint32_t pending = 0;        ///< announced commits under way
+    bool doubt = false;               ///< what these commits leave is not known for certain
+  };
+  struct KnownEntry {
+    std::optional<Entry> entry;
+    std::uint64_t since = 0;  ///< 0: a guess
   };
   static constexpr std::size_t kSlots = 256, kShards = 32;
   struct alignas(64) Shard {
     std::mutex mutex;
-    ClockTable<Ino, Attr, Hash, Equal> attrs;
-    ClockTable<NameKey, std::optional<Entry>, Hash, Equal> entries;
+    ClockTable<Ino, Guess<Attr>, Hash, Equal> attrs;
+    ClockTable<NameKey, KnownEntry, Hash, Equal> entries;
     ClockTable<ChunkId, std::shared_ptr<const Slices>, Hash, Equal> chunks;
     ClockTable<Ino, std::string, Hash, Equal> symlinks;
     ClockTable<Ino, std::shared_ptr<const Xattrs>, Hash, Equal> xattrs;
@@ -132,16 +150,19 @@ class RecordCache final : public ChangeObserver {
   static std::uint32_t slot_of(const Key& key);  ///< kNoSlot for kinds that are not cached
   static constexpr std::uint32_t kNoSlot = ~0u;
   Shard& shard_of(Ino ino) { return shards_[(std::hash<Ino>()(ino) >> 40) % kShards]; }
+  std::uint64_t next_sequence() { return sequence_.fetch_add(1, std::memory_order_seq_cst) + 1; }
   std::uint32_t generation() const { return generation_.load(std::memory_order_acquire); }
   bool may_install(Shard& shard, std::uint32_t slot, Ticket ticket) const;
   void mark_changed(Shard& shard, std::uint32_t slot);
-  void make_room(Shard& shard);  ///< with the shard locked, after an insertion
+  bool doubtful(Shard& shard, std::uint32_t slot);  ///< for the commit that is being heard of
+  void make_room(Shard& shard);                     ///< with the shard locked, after an insertion
   template <class Table, class K, class V>
   void store(Shard& shard, Table& table, K key, V value);
   template <class Table, class K>
   void drop(Table& table, const K& key);
 
   const std::size_t max_records_;
+  const bool sequential_;
   std::array<Shard, kShards> shards_;
   std::atomic<std::size_t> records_{0};
   std::atomic<std::uint64_t> sequence_{1};

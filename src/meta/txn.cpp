@@ -19,25 +19,40 @@ Txn::AttrRead* Txn::find(Ino ino) {
   return nullptr;
 }
 
+const Txn::EntryRead* Txn::find(Ino parent, std::string_view name) const {
+  for (auto& read : entries_)
+    if (read.parent == parent && read.name == name) return &read;
+  return nullptr;
+}
+
+/// What to load instead once the name is known: its inode, or nothing.
+std::optional<Key> Txn::without_name(const ChildKey& key) const {
+  auto* name = find(key.parent, key.name);
+  if (!name) return key;
+  return name->seen ? std::optional<Key>(AttrKey{name->seen->ino}) : std::nullopt;
+}
+
 bool Txn::known(const Key& key) const {
   if (auto* k = std::get_if<AttrKey>(&key)) return find(k->ino) != nullptr;
-  if (auto* k = std::get_if<EntryKey>(&key))
-    return std::any_of(entries_.begin(), entries_.end(),
-                       [&](const EntryRead& e) { return e.parent == k->parent && e.name == k->name; });
+  if (auto* k = std::get_if<EntryKey>(&key)) return find(k->parent, k->name) != nullptr;
   return std::any_of(others_.begin(), others_.end(), [&](const OtherRead& o) { return o.key == key; });
 }
 
-bool Txn::take_from_cache(const Key& key) {
+bool Txn::take_from_cache(const Key& key, bool certain) {
   auto& cache = client_.cache();
   if (auto* k = std::get_if<AttrKey>(&key)) {
-    auto attr = cache.attr(k->ino);
-    if (attr) attrs_.push_back({k->ino, attr, attr});
-    return attr.has_value();
+    auto attr = cache.guess_attr(k->ino);
+    if (!attr || (certain && !attr->certain)) return false;
+    believed_cache_ |= !attr->certain;
+    attrs_.push_back({k->ino, attr->value, attr->value});
+    return true;
   }
   if (auto* k = std::get_if<EntryKey>(&key)) {
-    auto entry = cache.entry(k->parent, k->name);
-    if (entry) entries_.push_back({k->parent, k->name, *entry});
-    return entry.has_value();
+    auto entry = cache.guess_entry(k->parent, k->name);
+    if (!entry || (certain && !entry->certain)) return false;
+    believed_cache_ |= !entry->certain;
+    entries_.push_back({k->parent, k->name, entry->value});
+    return true;
   }
   if (auto* k = std::get_if<ChunkKey>(&key)) {
     auto slices = cache.slices(k->ino, k->index);
@@ -65,6 +80,9 @@ void Txn::remember(const Key& key, Record record) {
   } else if (auto* e = std::get_if<EntryKey>(&key)) {
     auto* entry = std::get_if<Entry>(&record);
     entries_.push_back({e->parent, e->name, entry ? std::optional(*entry) : std::nullopt});
+  } else if (auto* child = std::get_if<ChildKey>(&key)) {
+    auto* name = find(child->parent, child->name);
+    if (name && name->seen && !find(name->seen->ino)) remember(AttrKey{name->seen->ino}, std::move(record));
   } else {
     others_.push_back({key, std::move(record)});
   }
@@ -85,8 +103,13 @@ Async<void> Txn::load(Keys keys, bool certain) {
   bool coherent = !fresh_ && client_.engine().coherent();
   Keys missing;
   for (auto& key : keys) {
+    if (auto* child = std::get_if<ChildKey>(&key)) {
+      auto instead = without_name(*child);
+      if (!instead) continue;
+      key = std::move(*instead);
+    }
     if (known(key) || std::find(missing.begin(), missing.end(), key) != missing.end()) continue;
-    if (!fresh_ && (coherent || !certain) && take_from_cache(key)) {
+    if (!fresh_ && (coherent || !certain) && take_from_cache(key, certain)) {
       believed_cache_ |= !coherent;
       continue;
     }
@@ -105,10 +128,9 @@ const Attr* Txn::attr(Ino ino) const {
 }
 
 const Entry* Txn::entry(Ino parent, std::string_view name) const {
-  for (auto& read : entries_)
-    if (read.parent == parent && read.name == name) return read.seen ? &*read.seen : nullptr;
-  assert(false && "loaded before it is read");
-  return nullptr;
+  auto* read = find(parent, name);
+  assert(read && "loaded before it is read");
+  return read && read->seen ? &*read->seen : nullptr;
 }
 
 const Record& Txn::record(const Key& key) const {

@@ -24,7 +24,8 @@ class Txn {
   Client& client() { return client_; }
 
   // ---- reading ----
-  /// Makes these records known; what is missing is fetched in one round trip. Must be awaited before they are read.
+  /// Makes these records known; what is missing is fetched in one round trip. Must be awaited before they are read. A
+  /// ChildKey stands behind its EntryKey; the attribute is then known by its inode.
   Async<void> load(Keys keys);
   Async<void> load(Key key);
   /// The same, but the cache is only asked when it is certainly right: for what no check of the commit can validate.
@@ -88,9 +89,11 @@ class Txn {
   };
   bool known(const Key& key) const;
   Async<void> load(Keys keys, bool certain);
-  bool take_from_cache(const Key& key);
+  bool take_from_cache(const Key& key, bool certain);
+  std::optional<Key> without_name(const ChildKey& key) const;
   void remember(const Key& key, Record record);
   AttrRead* find(Ino ino);
+  const EntryRead* find(Ino parent, std::string_view name) const;
   const AttrRead* find(Ino ino) const { return const_cast<Txn*>(this)->find(ino); }
   const Record& record(const Key& key) const;
   Commit build();

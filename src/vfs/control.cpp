@@ -58,7 +58,8 @@ void add_objects(json::array& out, const meta::Format& format, ChunkIndex index,
 }
 
 Async<void> add_contents(meta::Client& client, InfoRequest request, json::object& out) {
-  CO_TRY(auto chunks, co_await client.engine().scan_chunks(request.ino));
+  CO_TRY(auto attr, co_await meta::getattr(client, request.ino));
+  CO_TRY(auto chunks, co_await client.engine().scan_chunks(request.ino, attr.length));
   auto format = client.format();
   json::array objects, raw;
   for (auto& stored : chunks) {

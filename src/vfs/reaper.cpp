@@ -72,7 +72,7 @@ asio::awaitable<void> SliceReaper::remove_slices(std::vector<meta::DelayedSlice>
       for (std::uint32_t i = 0; i < layout_.blocks_of(slice.size); ++i) cache_->erase({slice.id, i});
     auto removed = co_await chunk::remove_slice(store_, layout_, slice.id, slice.size);
     // The record goes only when the objects are gone: it is what a later attempt starts from.
-    auto done = removed ? co_await meta::forget_slice(client_, slice.id) : removed;
+    auto done = removed ? co_await meta::forget_slice(client_, slice.id, slice.size) : removed;
     if (!done) log::warn("reaper.slice", {{"slice", slice.id.value}, {"error", done.error()}});
   }
 }

@@ -82,7 +82,7 @@ Async<std::uint64_t> Volume::lseek_slow(Ino ino, std::uint64_t offset, std::uint
   auto found = seek_in_chunk(here, slices, offset, want_data);
   std::uint64_t beyond = (std::uint64_t{here.value} + 1) * kChunkBytes;
   if (!found && beyond < attr.length) {
-    CO_TRY(auto chunks, co_await client_.engine().scan_chunks(ino));
+    CO_TRY(auto chunks, co_await client_.engine().scan_chunks(ino, attr.length));
     std::sort(chunks.begin(), chunks.end(), [](auto& a, auto& b) { return a.index < b.index; });
     found = seek_in_chunks(chunks, beyond, want_data);
   }

@@ -10,6 +10,7 @@
 #include "meta/open_engine.hpp"
 #include "meta/volume_format.hpp"
 #include "recount.hpp"
+#include "support/redis_server.hpp"
 #include "support/run.hpp"
 
 namespace kiseki::model {
@@ -20,7 +21,7 @@ using meta::MetaEngine;
 
 struct Variant {
   const char* name;
-  bool sqlite = false, trash = false, coherent = true;
+  bool sqlite = false, trash = false, coherent = true, redis = false;
   int clients = 1;
   std::uint64_t seeds = 200;
   int steps = 300;
@@ -39,6 +40,11 @@ std::vector<std::uint64_t> seeds(std::uint64_t count) {
 class World {
  public:
   World(const Variant& variant, std::uint64_t seed) : variant_(variant) {
+    if (variant.redis) {
+      server().command("FLUSHALL");
+      runtime_ = std::make_unique<Runtime>(Runtime::Options{.loops = 2, .pin = false});
+      runtime_->start();
+    }
     if (!variant.sqlite) return;
     folder_ = std::filesystem::temp_directory_path() /
               ("kiseki-model-" + std::to_string(::getpid()) + "-" + std::to_string(seed));
@@ -46,6 +52,8 @@ class World {
     runtime_ = std::make_unique<Runtime>(Runtime::Options{.loops = 1, .pin = false});
   }
   ~World() {
+    mounts.clear();
+    engines.clear();
     runtime_.reset();
     if (!folder_.empty()) std::filesystem::remove_all(folder_);
   }
@@ -91,14 +99,21 @@ class World {
   std::vector<std::unique_ptr<Mount>> mounts;
 
  private:
+  static kiseki::test::RedisServer& server() {
+    static kiseki::test::RedisServer server;  // of all seeds
+    return server;
+  }
   std::shared_ptr<MetaEngine> new_engine(bool first) {
+    if (variant_.redis) return open(server().url(), first);
     if (!variant_.sqlite) {
       if (!first) return engines[0];
       return std::make_shared<meta::MemoryEngine>(
           meta::MemoryEngine::Options{.post = false, .coherent = variant_.coherent});
     }
-    auto opened = meta::open_engine("sqlite3://" + (folder_ / "meta.db").string(),
-                                    first ? meta::OpenMode::create : meta::OpenMode::existing, *runtime_);
+    return open("sqlite3://" + (folder_ / "meta.db").string(), first);
+  }
+  std::shared_ptr<MetaEngine> open(const std::string& url, bool first) {
+    auto opened = meta::open_engine(url, first ? meta::OpenMode::create : meta::OpenMode::existing, *runtime_);
     if (!opened) return ADD_FAILURE() << opened.error().message, nullptr;
     return *opened;
   }
@@ -128,6 +143,7 @@ class NamespaceModel : public testing::TestWithParam<Variant> {};
 
 TEST_P(NamespaceModel, AgreesWithOracle) {
   auto variant = GetParam();
+  if (variant.redis && !kiseki::test::RedisServer::installed()) GTEST_SKIP() << "redis-server is not installed";
   for (auto seed : seeds(variant.seeds)) {
     World world(variant, seed);
     kiseki::test::run([&]() { return play(world, variant, seed); }, std::chrono::seconds(60));
@@ -141,7 +157,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Variant{.name = "memory_two_clients", .coherent = false, .clients = 2, .seeds = 60},
                     Variant{.name = "sqlite", .sqlite = true, .seeds = 60},
                     Variant{.name = "sqlite_trash", .sqlite = true, .trash = true, .seeds = 30},
-                    Variant{.name = "sqlite_two_clients", .sqlite = true, .clients = 2, .seeds = 40}),
+                    Variant{.name = "sqlite_two_clients", .sqlite = true, .clients = 2, .seeds = 40},
+                    Variant{.name = "redis", .redis = true, .seeds = 10},
+                    Variant{.name = "redis_trash", .trash = true, .redis = true, .seeds = 6},
+                    Variant{.name = "redis_two_clients", .redis = true, .clients = 2, .seeds = 8}),
     [](const auto& info) { return info.param.name; });
 
 }  // namespace

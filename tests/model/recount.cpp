@@ -63,27 +63,29 @@ asio::awaitable<void> expect_dir_stats(MetaEngine& engine, const Count& count) {
 }
 
 asio::awaitable<void> expect_slice_refs(MetaEngine& engine, const Count& count) {
-  std::map<SliceId, std::int64_t> due;
-  auto add = [&](Ino ino) -> asio::awaitable<void> {
-    auto chunks = co_await engine.scan_chunks(ino);
+  std::map<std::pair<SliceId, std::uint32_t>, std::int64_t> due;
+  auto add = [&](Ino ino, std::uint64_t length) -> asio::awaitable<void> {
+    auto chunks = co_await engine.scan_chunks(ino, length);
     if (!chunks) co_return;
     for (auto& chunk : *chunks)
       for (auto& slice : chunk.slices)
-        if (slice.id.value != 0) ++due[slice.id];
+        if (slice.id.value != 0) ++due[{slice.id, slice.size}];
   };
   for (auto& [ino, attr] : count.inodes_seen)
-    if (attr.type == FileType::file) co_await add(ino);
+    if (attr.type == FileType::file) co_await add(ino, attr.length);
   auto removed = co_await engine.scan_deleted_files(std::int64_t{1} << 60, 100'000);
   if (removed)
-    for (auto& file : *removed) co_await add(file.ino);
-  for (auto& [id, refs] : due) {
-    auto stored = co_await read(engine, SliceRefKey{id});
+    for (auto& file : *removed) co_await add(file.ino, file.length);
+  for (auto& [slice, refs] : due) {
+    auto [id, size] = slice;
+    auto stored = co_await read(engine, SliceRefKey{id, size});
     auto* ref = std::get_if<SliceRef>(&stored);
     EXPECT_EQ(ref ? ref->refs : 0, refs) << "slice " << id.value;
   }
   auto dead = co_await engine.scan_dead_slices(100'000);
   if (dead)
-    for (auto& [id, ref] : *dead) EXPECT_FALSE(due.contains(id)) << "slice " << id.value << " is used but counted dead";
+    for (auto& [id, ref] : *dead)
+      EXPECT_FALSE(due.contains({id, ref.size})) << "slice " << id.value << " is used but counted dead";
 }
 
 }  // namespace

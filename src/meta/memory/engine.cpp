@@ -40,7 +40,7 @@ Async<EntryPage> MemoryEngine::scan_entries(Ino dir, std::string cursor, std::si
   return locked<EntryPage>(
       [=, this, cursor = std::move(cursor)] { return tables_.entries(dir, cursor, limit, with_attrs); });
 }
-Async<std::vector<StoredChunk>> MemoryEngine::scan_chunks(Ino ino) {
+Async<std::vector<StoredChunk>> MemoryEngine::scan_chunks(Ino ino, std::uint64_t) {
   return locked<std::vector<StoredChunk>>([=, this] { return tables_.chunks(ino); });
 }
 Async<std::vector<std::pair<SessionId, Session>>> MemoryEngine::scan_sessions() {

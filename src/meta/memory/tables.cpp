@@ -28,6 +28,10 @@ Record Tables::read(const Key& key) const {
       Match{
           [&](const AttrKey& k) { return record(attrs_, k.ino); },
           [&](const EntryKey& k) { return record(entries_, k); },
+          [&](const ChildKey& k) {
+            auto at = entries_.find({k.parent, k.name});
+            return at == entries_.end() ? Record() : record(attrs_, at->second.ino);
+          },
           [&](const ChunkKey& k) {
             auto at = chunks_.find(k);
             return at == chunks_.end() ? Record(Slices()) : Record(at->second);
@@ -77,7 +81,7 @@ Record Tables::read(const Key& key) const {
 
 std::int64_t Tables::counter(Counter which) const {
   auto at = counters_.find(which);
-  return at == counters_.end() ? 0 : at->second;
+  return at == counters_.end() ? first_value(which) : at->second;
 }
 
 bool Tables::has_entries(Ino dir) const {

@@ -63,6 +63,18 @@ Async<void> need_parent_for_making(Txn& txn, Who who, Ino parent) {
   co_return done();
 }
 
+Async<void> need_no_entry(Txn& txn, Ino parent, const std::string& name) {
+  EntryKey key{parent, name};
+  if (!txn.client().cache().guess_entry(parent, name)) {
+    txn.require(Unchanged{key, Record()}, EEXIST);
+    co_return done();
+  }
+  CO_CHECK(co_await txn.load(key));
+  if (txn.entry(parent, name)) co_return posix(EEXIST);
+  txn.check_entry(parent, name);
+  co_return done();
+}
+
 Async<void> need_parent_for_removing(Txn& txn, Who who, Ino parent) {
   if (is_trash(parent) && who.uid != 0) co_return posix(EACCES);
   if (parent == kTrashIno) co_return posix(EPERM);

@@ -65,8 +65,11 @@ struct Taken {
 Async<Taken> take_name(Txn& txn, Ino parent, std::string name, Ino ino, Ino trash, Timestamp now);
 /// `<parent>-<ino>-<name>` cut to 255 bytes.
 std::string trash_name(Ino parent, Ino ino, std::string_view name);
-/// What take_name needs to know beside the inode.
-Keys keys_for_taking(Ino parent, std::string_view name, Ino ino, Ino trash);
+/// What must be loaded for that: the directory, the name and what it stands for, the trash.
+Keys keys_for_taking(Ino parent, const std::string& name, Ino trash);
+/// `name` is to be new in `parent`: EEXIST, now or at the commit. Nothing is asked for that: what the cache does not
+/// know is left to the commit.
+Async<void> need_no_entry(Txn& txn, Ino parent, const std::string& name);
 /// Where removed things go now: 0 without a trash or below it.
 Async<Ino> trash_now(Client& client, Ino parent, bool skip, bool again);
 /// The hour's directory vanished under us: ask for it again.

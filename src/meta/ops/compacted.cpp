@@ -10,7 +10,7 @@ namespace {
 Async<void> give_back(Client& client, Slice slice) {
   if (slice.id.value == 0) co_return done();
   Commit commit;
-  commit.writes.push_back(AddSliceRef{slice.id, slice.size, 0});
+  commit.writes.push_back(AddSliceRef{slice.id, slice.size, 0, true});
   CO_TRY(auto outcome, co_await client.commit(std::move(commit)));
   if (!outcome.applied) co_return posix(EIO);
   if (client.reaper()) client.reaper()->slices_released({{slice.id, slice.size}});
@@ -33,11 +33,14 @@ Async<void> compacted(Client& client, Ino ino, ChunkIndex index, Slices seen, st
   Slices replacement;
   if (with.len > 0) replacement.push_back(with);
   commit.writes.push_back(ReplaceSlices{key, first, count, std::move(replacement)});
-  if (with.id.value != 0) commit.writes.push_back(AddSliceRef{with.id, with.size, 1});
+  if (with.id.value != 0) commit.writes.push_back(AddSliceRef{with.id, with.size, 1, true});
   bool delayed = client.format()->has_trash() && with.id.value != 0;
   if (delayed && !old.empty()) commit.writes.push_back(PutDelayedSlices{with.id, client.clock().now().sec, old});
-  if (!delayed)
+  if (!delayed) {
     for (auto& slice : old) commit.writes.push_back(AddSliceRef{slice.id, slice.size, -1});
+    // JuiceFS copies what it read of a list while watching the inode alone: it must see that its slices went.
+    commit.writes.push_back(PatchAttr{ino, 0, {}, 0, false});
+  }
 
   CO_TRY(auto outcome, co_await client.commit(std::move(commit)));
   if (!outcome.applied) {

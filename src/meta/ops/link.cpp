@@ -27,17 +27,16 @@ void add_link(Txn& txn, Ino ino, Ino parent, Timestamp now) {
 }
 
 Async<InodeEntry> link_in(Txn& txn, Who who, Ino ino, Ino parent, const std::string& name) {
-  CO_CHECK(co_await txn.load(Keys{AttrKey{parent}, AttrKey{ino}, EntryKey{parent, name}}));
+  CO_CHECK(co_await txn.load(Keys{AttrKey{parent}, AttrKey{ino}}));
   CO_CHECK(co_await need_parent_for_making(txn, who, parent));
   auto* found = txn.attr(ino);
   if (!found) co_return posix(ENOENT);
   auto attr = *found;
   if (attr.is_dir()) co_return posix(EPERM);
   if (attr.flags & (kImmutable | kAppendOnly)) co_return posix(EPERM);
-  if (txn.entry(parent, name)) co_return posix(EEXIST);
+  CO_CHECK(co_await need_no_entry(txn, parent, name));
   if (attr.nlink >= kMaxLinks) co_return posix(EMLINK);
   if (attr.nlink == 0 && !txn.client().is_open(ino)) co_return posix(ENOENT);
-  txn.check_entry(parent, name);
   txn.check_attr(ino, kType | kFlags | kNlink | kParent | kLength);
   auto now = txn.client().clock().now();
   if (attr.nlink == 0)

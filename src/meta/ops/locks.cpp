@@ -28,10 +28,11 @@ Async<void> wait_for_unlock(Client& client, Ino ino, std::uint64_t ticket, int t
   co_return done();
 }
 
-/// Somebody of this mount who holds a lock in the way of ours.
+/// What stands in the way of a lock.
 struct InTheWay {
+  bool ask = false;  ///< whether its session still lives
   std::uint64_t waiter = 0;
-  std::optional<std::uint64_t> holder;  ///< none: it is another client's, or a flock
+  std::optional<std::uint64_t> holder{};  ///< of this mount; none: it is another client's, or a flock
 };
 
 /// Errors: EDEADLK when `way.holder` waits for us.
@@ -48,9 +49,10 @@ Async<void> wait_for_holder(Client& client, Ino ino, InTheWay way, std::uint64_t
 /// says who.
 template <class Attempt>
 Async<void> acquire(Client& client, Ino ino, bool wait, Attempt attempt) {
+  constexpr int kAskEvery = 8;
   for (int tries = 0;; ++tries) {
     auto ticket = client.lock_queues().of(ino).ticket();
-    InTheWay way;
+    InTheWay way{.ask = tries % kAskEvery == 0};
     Result<void> taken = co_await attempt(way);
     if (taken || taken.error() != posix(EAGAIN) || !wait) co_return taken;
     CO_CHECK(co_await wait_for_holder(client, ino, way, ticket, tries));
@@ -62,14 +64,27 @@ Async<void> need_inode(Txn& txn, Ino ino, const Key& locks) {
   co_return txn.attr(ino) ? done() : Result<void>(posix(ENOENT));
 }
 
-Async<void> try_flock(Client& client, Ino ino, std::uint64_t owner, bool exclusive) {
+/// `sid` is in the way: EAGAIN, unless that session exists no more, which is then a condition of the commit. JuiceFS's
+/// clean-up overlooks shared flocks: a client that died with one would block writers for ever.
+Async<void> need_gone(Txn& txn, SessionId sid, bool ask) {
+  if (!ask || sid == txn.client().session() || sid.value == 0) co_return posix(EAGAIN);
+  SessionKey key{sid};
+  CO_CHECK(co_await txn.load(Key(key)));
+  if (txn.get<Session>(key)) co_return posix(EAGAIN);
+  txn.check(Key(key));
+  co_return done();
+}
+
+Async<void> try_flock(Client& client, Ino ino, std::uint64_t owner, bool exclusive, bool ask) {
   co_return co_await transact<void>(client, [&](Txn& txn) -> Async<void> {
     FileLocksKey key{ino};
     CO_CHECK(co_await need_inode(txn, ino, key));
     auto sid = client.session();
     for (auto& held : txn.get_or<FileLocks>(key, {})) {
       bool own = held.sid == sid && held.owner == owner;
-      if (!own && (exclusive || held.exclusive)) co_return posix(EAGAIN);
+      if (own || (!exclusive && !held.exclusive)) continue;
+      CO_CHECK(co_await need_gone(txn, held.sid, ask));
+      txn.write(EraseFileLock{ino, held.sid, held.owner});
     }
     txn.check(Key(key));
     txn.write(PutFileLock{ino, {sid, owner, exclusive}});
@@ -91,7 +106,7 @@ bool is_own(const RangeLocks& locks, SessionId sid, std::uint64_t owner) {
 
 Async<void> try_set_lock(Client& client, Ino ino, std::uint64_t owner, RangeLock want, InTheWay& way) {
   co_return co_await transact<void>(client, [&](Txn& txn) -> Async<void> {
-    way = {owner, {}};
+    way = {way.ask, owner, {}};
     RangeLocksKey key{ino};
     if (want.type == kUnlock) {
       CO_CHECK(co_await txn.load(key));  // also of an inode that is gone
@@ -105,7 +120,8 @@ Async<void> try_set_lock(Client& client, Ino ino, std::uint64_t owner, RangeLock
         own = held;
       } else if (want.type != kUnlock && conflict(held.ranges, want)) {
         if (held.sid == sid) way.holder = held.owner;
-        co_return posix(EAGAIN);
+        CO_CHECK(co_await need_gone(txn, held.sid, way.ask));
+        txn.write(PutRangeLocks{ino, {held.sid, held.owner, {}}});
       }
     }
     auto after = with_lock(own.ranges, want);
@@ -122,8 +138,8 @@ Async<void> try_set_lock(Client& client, Ino ino, std::uint64_t owner, RangeLock
 Async<void> flock(Client& client, Ino ino, std::uint64_t owner, std::uint32_t type, bool wait) {
   if (type > kUnlock) co_return posix(EINVAL);
   if (type == kUnlock) co_return co_await drop_flock(client, ino, owner);
-  auto taken =
-      co_await acquire(client, ino, wait, [&](InTheWay&) { return try_flock(client, ino, owner, type == kWriteLock); });
+  auto taken = co_await acquire(
+      client, ino, wait, [&](InTheWay& way) { return try_flock(client, ino, owner, type == kWriteLock, way.ask); });
   if (taken && type == kReadLock) client.lock_queues().unlocked(ino);  // it may have been exclusive before
   co_return taken;
 }

@@ -28,22 +28,12 @@ Attr synthetic(Ino ino) {
 }
 
 Async<InodeEntry> fetch_entry(Client& client, Ino parent, std::string name) {
-  Keys keys{EntryKey{parent, std::move(name)}};
-  // A guess from the cache saves a second round trip when it proves right.
-  auto guess = client.cache().entry(parent, std::get<EntryKey>(keys[0]).name);
-  if (guess && *guess) keys.push_back(AttrKey{(*guess)->ino});
+  Keys keys{EntryKey{parent, name}, ChildKey{parent, name}};
   CO_TRY(auto records, co_await client.fetch(std::move(keys)));
   auto* entry = std::get_if<Entry>(&records[0]);
-  if (!entry) co_return posix(ENOENT);
-  if (guess && *guess && (*guess)->ino == entry->ino) {
-    auto* attr = std::get_if<Attr>(&records[1]);
-    if (!attr) co_return posix(ENOENT);
-    co_return InodeEntry{entry->ino, *attr};
-  }
-  auto ino = entry->ino;
-  CO_TRY(auto attr, co_await read_attr(client, ino));
-  if (!attr) co_return posix(ENOENT);  // a dangling entry: there is nothing to show
-  co_return InodeEntry{ino, *attr};
+  auto* attr = std::get_if<Attr>(&records[1]);
+  if (!entry || !attr) co_return posix(ENOENT);  // of a dangling entry there is nothing to show
+  co_return InodeEntry{entry->ino, *attr};
 }
 
 }  // namespace

@@ -57,10 +57,9 @@ Async<Attr> new_attr(Client& client, Who who, Ino parent, Attr above, const NewI
 }
 
 Async<InodeEntry> make_in(Txn& txn, Who who, Ino parent, const std::string& name, const NewInode& what, Ino ino) {
-  CO_CHECK(co_await txn.load(Keys{AttrKey{parent}, EntryKey{parent, name}}));
+  CO_CHECK(co_await txn.load(AttrKey{parent}));
   CO_CHECK(co_await need_parent_for_making(txn, who, parent));
-  if (txn.entry(parent, name)) co_return posix(EEXIST);
-  txn.check_entry(parent, name);
+  CO_CHECK(co_await need_no_entry(txn, parent, name));
   auto above = *txn.attr(parent);
   bool is_dir = what.type == FileType::directory;
   if (is_dir && above.nlink >= kMaxLinks) co_return posix(EMLINK);

@@ -45,7 +45,8 @@ namespace {
 
 /// One chunk: its references drop in the commit that erases it, with the last one the file's deletion record. Answers
 /// the slices nobody uses any more.
-Async<std::vector<DelayedSlice>> delete_chunk(Client& client, Ino ino, StoredChunk chunk, bool last) {
+Async<std::vector<DelayedSlice>> delete_chunk(Client& client, DeletedFile file, StoredChunk chunk, bool last) {
+  Ino ino = file.ino;
   std::map<SliceId, std::pair<std::uint32_t, std::int64_t>> used;  // size, records
   for (auto& slice : chunk.slices) {
     if (slice.id.value == 0) continue;
@@ -59,7 +60,7 @@ Async<std::vector<DelayedSlice>> delete_chunk(Client& client, Ino ino, StoredChu
   commit.checks.push_back(SlicesBeginWith{key, chunk.slices});
   for (auto& [id, use] : used) commit.writes.push_back(AddSliceRef{id, use.first, -use.second});
   commit.writes.push_back(EraseChunk{key});
-  if (last) commit.writes.push_back(EraseDeletedFile{ino});
+  if (last) commit.writes.push_back(EraseDeletedFile{ino, file.length});
   CO_TRY(auto outcome, co_await client.commit(std::move(commit)));
   std::vector<DelayedSlice> released;
   if (!outcome.applied) co_return posix(EAGAIN);
@@ -71,30 +72,30 @@ Async<std::vector<DelayedSlice>> delete_chunk(Client& client, Ino ino, StoredChu
 
 }  // namespace
 
-Async<void> delete_file_data(Client& client, Ino ino, std::uint64_t) {
+Async<void> delete_file_data(Client& client, Ino ino, std::uint64_t length) {
   // By what is stored, not by the length: records may stand beyond the end of a file that was cut.
-  CO_TRY(auto chunks, co_await client.engine().scan_chunks(ino));
+  CO_TRY(auto chunks, co_await client.engine().scan_chunks(ino, length));
   for (std::size_t i = 0; i < chunks.size(); ++i) {
-    CO_TRY(auto released, co_await delete_chunk(client, ino, std::move(chunks[i]), i + 1 == chunks.size()));
+    CO_TRY(auto released, co_await delete_chunk(client, {ino, length}, std::move(chunks[i]), i + 1 == chunks.size()));
     if (!released.empty() && client.reaper()) client.reaper()->slices_released(std::move(released));
   }
   if (!chunks.empty()) co_return done();
   Commit commit;
   commit.checks.push_back(AttrAbsent{ino});
-  commit.writes.push_back(EraseDeletedFile{ino});
+  commit.writes.push_back(EraseDeletedFile{ino, length});
   CO_TRY(auto outcome, co_await client.commit(std::move(commit)));
   if (!outcome.applied) co_return posix(EAGAIN);
   co_return done();
 }
 
-Async<void> forget_slice(Client& client, SliceId id) {
-  Keys keys{SliceRefKey{id}};
+Async<void> forget_slice(Client& client, SliceId id, std::uint32_t size) {
+  Keys keys{SliceRefKey{id, size}};
   CO_TRY(auto records, co_await client.fetch(keys));
   auto* ref = std::get_if<SliceRef>(&records[0]);
   if (!ref || ref->refs > 0) co_return done();  // a copy took it up again meanwhile: nothing to forget
   Commit commit;
   commit.checks.push_back(Unchanged{keys[0], records[0]});
-  commit.writes.push_back(EraseSliceRef{id});
+  commit.writes.push_back(EraseSliceRef{id, size});
   CO_TRY(auto outcome, co_await client.commit(std::move(commit)));
   if (!outcome.applied) co_return posix(EAGAIN);
   co_return done();

@@ -156,8 +156,9 @@ struct Plan {
 };
 
 Async<Plan> plan_move(Txn& txn, const Move& move) {
-  CO_CHECK(co_await txn.load(
-      Keys{AttrKey{move.from}, AttrKey{move.to}, EntryKey{move.from, move.name}, EntryKey{move.to, move.to_name}}));
+  CO_CHECK(co_await txn.load(Keys{AttrKey{move.from}, AttrKey{move.to}, EntryKey{move.from, move.name},
+                                  ChildKey{move.from, move.name}, EntryKey{move.to, move.to_name},
+                                  ChildKey{move.to, move.to_name}}));
   CO_CHECK(co_await need_parent_for_removing(txn, move.who, move.from));
   CO_CHECK(co_await need_parent_for_making(txn, move.who, move.to));
   auto* source = txn.entry(move.from, move.name);

@@ -12,8 +12,8 @@ std::string trash_name(Ino parent, Ino ino, std::string_view name) {
   return full;
 }
 
-Keys keys_for_taking(Ino parent, std::string_view name, Ino ino, Ino trash) {
-  Keys keys{AttrKey{parent}, EntryKey{parent, std::string(name)}, AttrKey{ino}};
+Keys keys_for_taking(Ino parent, const std::string& name, Ino trash) {
+  Keys keys{AttrKey{parent}, EntryKey{parent, name}, ChildKey{parent, name}};
   if (trash.value != 0) keys.push_back(AttrKey{trash});
   return keys;
 }

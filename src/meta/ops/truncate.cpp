@@ -27,7 +27,7 @@ Async<Attr> need_file(Txn& txn, Ino ino, std::uint8_t flags_forbidden) {
 Async<std::vector<ChunkIndex>> chunks_within(Client& client, Ino ino, std::uint64_t begin, std::uint64_t end) {
   std::vector<ChunkIndex> existing;
   if (end <= begin || (end - 1) / kChunkBytes <= begin / kChunkBytes) co_return existing;
-  CO_TRY(auto chunks, co_await client.engine().scan_chunks(ino));
+  CO_TRY(auto chunks, co_await client.engine().scan_chunks(ino, end));
   for (auto& chunk : chunks)
     if (!chunk.slices.empty()) existing.push_back(chunk.index);
   std::sort(existing.begin(), existing.end());

@@ -8,14 +8,13 @@ using namespace op;
 namespace {
 
 Async<Taken> unlink_in(Txn& txn, Who who, Ino parent, std::string name, Ino trash) {
-  CO_CHECK(co_await txn.load(Keys{AttrKey{parent}, EntryKey{parent, name}}));
+  CO_CHECK(co_await txn.load(keys_for_taking(parent, name, trash)));
   CO_CHECK(co_await need_parent_for_removing(txn, who, parent));
   auto* entry = txn.entry(parent, name);
   if (!entry) co_return posix(ENOENT);
   txn.check_entry(parent, name);
   Ino ino = entry->ino;
   if (entry->type == FileType::directory) co_return posix(EISDIR);
-  CO_CHECK(co_await txn.load(keys_for_taking(parent, name, ino, trash)));
   if (auto* attr = txn.attr(ino)) {
     CO_CHECK(check_sticky(who, *txn.attr(parent), *attr));
     if (attr->is_dir()) co_return posix(EISDIR);

@@ -40,7 +40,7 @@ Async<Attr> write_in(Txn& txn, Ino ino, const Batch& batch, Timestamp mtime, std
   txn.check_attr(ino, kType);
   auto length = std::max(attr->length, batch.end);
   for (const auto& [index, slices] : batch.appends) txn.write(AppendSlices{ChunkKey{ino, index}, slices});
-  for (const auto& [id, ref] : batch.refs) txn.write(AddSliceRef{id, ref.size, ref.refs});
+  for (const auto& [id, ref] : batch.refs) txn.write(AddSliceRef{id, ref.size, ref.refs, true});
   CO_CHECK(co_await count_length(txn, ino, length));
   Attr to;
   to.length = length;

@@ -69,7 +69,7 @@ Batch::CounterNow& Batch::counter(Counter which) {
   auto& now = counters_.at(static_cast<std::size_t>(which));
   if (!now.known) {
     auto stored = read_counter(db_, which);
-    now = {true, stored.has_value(), false, stored.value_or(0)};
+    now = {true, stored.has_value(), false, stored.value_or(first_value(which))};
   }
   return now;
 }

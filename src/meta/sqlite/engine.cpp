@@ -71,7 +71,7 @@ Async<EntryPage> Engine::scan_entries(Ino dir, std::string cursor, std::size_t l
     return sqlite::scan_entries(db, dir, cursor, limit, with_attrs);
   });
 }
-Async<std::vector<StoredChunk>> Engine::scan_chunks(Ino ino) {
+Async<std::vector<StoredChunk>> Engine::scan_chunks(Ino ino, std::uint64_t) {
   return read<std::vector<StoredChunk>>([=](Connection& db) { return sqlite::scan_chunks(db, ino); });
 }
 Async<std::vector<std::pair<SessionId, Session>>> Engine::scan_sessions() {

@@ -118,6 +118,10 @@ struct Reader {
 
   Record operator()(const AttrKey& k) { return or_none(read_attr(db, k.ino)); }
   Record operator()(const EntryKey& k) { return or_none(read_entry(db, k)); }
+  Record operator()(const ChildKey& k) {
+    auto entry = read_entry(db, {k.parent, k.name});
+    return entry ? or_none(read_attr(db, entry->ino)) : Record();
+  }
   Record operator()(const ChunkKey& k) { return read_chunk(db, k); }
   Record operator()(const CounterKey& k) { return or_none(read_counter(db, k.which)); }
   Record operator()(const DirStatKey& k) { return or_none(read_dir_stat(db, k.ino)); }
@@ -205,7 +209,9 @@ struct Checker {
     if (!run.id(c.chunk.ino.value).integer(c.chunk.index.value).step()) return c.prefix.empty();
     return run.bytes_at(0).starts_with(codec::encode(c.prefix));
   }
-  bool operator()(const CounterWithin& c) { return within(read_counter(db, c.which).value_or(0), c.delta, c.limit); }
+  bool operator()(const CounterWithin& c) {
+    return within(read_counter(db, c.which).value_or(first_value(c.which)), c.delta, c.limit);
+  }
 };
 
 }  // namespace

@@ -40,9 +40,9 @@ TEST_P(EngineContract, UnchangedKnowsEveryKind) {
     auto ids = co_await put(
         e,
         {PutSymlink{Ino{5}, "t"}, PutXattr{{Ino{5}, "user.a"}, "v"}, PutEntry{{Ino{1}, "x"}, {Ino{5}, FileType::file}},
-         AddCounter{Counter::used_space, 5}, AddSliceRef{SliceId{5}, 6, 1}, PutDirStat{Ino{5}, {1, 2, 3}},
-         PutQuota{{QuotaKind::user, 5}, quota}, PutFileLock{Ino{5}, lock}, PutRangeLocks{Ino{5}, ranges},
-         InsertAcl{rule}, PutSetting{"s"}, PutSession{SessionId{5}, {9, "i"}}});
+         AddParent{Ino{5}, Ino{1}, 1}, AddCounter{Counter::used_space, 5}, AddSliceRef{SliceId{5}, 6, 2, true},
+         PutDirStat{Ino{5}, {1, 2, 3}}, PutQuota{{QuotaKind::user, 5}, quota}, PutFileLock{Ino{5}, lock},
+         PutRangeLocks{Ino{5}, ranges}, InsertAcl{rule}, PutSetting{"s"}, PutSession{SessionId{5}, {9, "i"}}});
     CO_ASSERT_TRUE(ids.size() == 3);
     std::vector<Unchanged> now{
         {SymlinkKey{Ino{5}}, std::string("t")},
@@ -50,7 +50,7 @@ TEST_P(EngineContract, UnchangedKnowsEveryKind) {
         {XattrsKey{Ino{5}}, Xattrs{{"user.a", "v"}}},
         {ParentsKey{Ino{5}}, Parents{{Ino{1}, 1}}},
         {CounterKey{Counter::used_space}, std::int64_t{5}},
-        {SliceRefKey{SliceId{5}}, SliceRef{6, 1}},
+        {SliceRefKey{SliceId{5}, 6}, SliceRef{6, 2}},
         {DirStatKey{Ino{5}}, DirStat{1, 2, 3}},
         {QuotaKey{QuotaKind::user, 5}, quota},
         {FileLocksKey{Ino{5}}, FileLocks{lock}},

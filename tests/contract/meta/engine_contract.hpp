@@ -11,7 +11,9 @@
 
 #include "core/runtime.hpp"
 #include "meta/memory/engine.hpp"
+#include "meta/redis/engine.hpp"
 #include "meta/sqlite/engine.hpp"
+#include "support/redis_server.hpp"
 #include "support/run.hpp"
 
 /// What every metadata engine promises. One suite, every engine; a new engine is one more Backend.
@@ -56,14 +58,30 @@ inline Stage open_sqlite(const std::string& query) {
   return {around, std::move(*engine)};
 }
 
+/// An empty database of a server that all tests of this process share.
+inline Stage open_redis(const std::string& query) {
+  static test::RedisServer server;
+  server.command("FLUSHALL");
+  auto runtime = std::make_shared<Runtime>(Runtime::Options{.loops = 1, .pin = false});
+  runtime->start();
+  auto engine = redis::Engine::open(server.url() + query, OpenMode::create, *runtime);
+  if (!engine) throw std::runtime_error(engine.error().message);
+  return {runtime, std::move(*engine)};
+}
+
 inline std::vector<Backend> backends() {
-  return {
+  std::vector<Backend> all{
       {"memory", [] { return Stage{nullptr, std::make_shared<MemoryEngine>()}; }},
       {"memory_posting",
        [] { return Stage{nullptr, std::make_shared<MemoryEngine>(MemoryEngine::Options{.post = true})}; }},
       {"sqlite", [] { return open_sqlite(""); }},
       {"sqlite_prefix_delete_journal", [] { return open_sqlite("?table_prefix=t1&_journal=DELETE&_sync=OFF"); }},
   };
+  if (test::RedisServer::installed()) {
+    all.push_back({"redis", [] { return open_redis(""); }});
+    all.push_back({"redis_without_tracking", [] { return open_redis("?client-cache=false"); }});
+  }
+  return all;
 }
 
 inline std::string backend_name(const testing::TestParamInfo<Backend>& info) { return info.param.name; }

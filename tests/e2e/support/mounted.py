@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -75,6 +76,13 @@ def clean_up_and_end(*_):
         for volume in list(OPEN_VOLUMES):
             volume.close()
     os._exit(1)
+
+
+def free_port():
+    """A TCP port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def base_dir():

@@ -49,7 +49,9 @@ TEST(MountTable, ReadsMountinfo) {
 TEST(Locations, MetaUrlsBecomeAbsolute) {
   EXPECT_EQ(*absolute_meta_url("sqlite3:///a/../b.db?x=1"), "sqlite3:///b.db?x=1");
   EXPECT_EQ(*absolute_meta_url("sqlite3://v.db"), "sqlite3://" + absolute_path("v.db"));
-  EXPECT_EQ(absolute_meta_url("v.db").error().sentence, "\"v.db\" is not a metadata URL; allowed: sqlite3://PATH");
+  EXPECT_EQ(absolute_meta_url("v.db").error().sentence,
+            "\"v.db\" is not a metadata URL; allowed: sqlite3://PATH, "
+            "redis://HOST[:PORT]/DB");
   EXPECT_EQ(shown_meta_url("redis://:secret@host/1"), "redis://:****@host/1");
   EXPECT_EQ(shown_meta_url("sqlite3:///a@b:c.db"), "sqlite3:///a@b:c.db");
 }

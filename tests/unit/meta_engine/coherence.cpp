@@ -14,6 +14,7 @@ class Listener final : public ChangeObserver {
  public:
   void committed(const Commit&, const Outcome&) noexcept override { ++commits; }
   void changed_elsewhere(const Key&) noexcept override {}
+  void entries_changed_elsewhere(Ino) noexcept override {}
   void everything_may_have_changed() noexcept override { ++drops; }
   std::atomic<int> commits{0}, drops{0};
 };

@@ -134,8 +134,8 @@ TEST(Housekeeping, TrashExpiresAndFilesGo) {
     CO_ASSERT_OK(co_await keeper.look());
     // Told by the file's deletion, and again by the slices job: this reaper forgets nothing.
     EXPECT_EQ(v.released.size(), 2u);
-    CO_ASSERT_OK(co_await forget_slice(*v.client, v.released[0].id));
-    auto ref = co_await v.record(SliceRefKey{v.released[0].id});
+    CO_ASSERT_OK(co_await forget_slice(*v.client, v.released[0].id, v.released[0].size));
+    auto ref = co_await v.record(SliceRefKey{v.released[0].id, v.released[0].size});
     EXPECT_TRUE(std::holds_alternative<std::monostate>(ref));
     co_await keeper.close();
   });

@@ -1,0 +1,187 @@
+#include "meta/redis/engine.hpp"
+
+#include <boost/asio/this_coro.hpp>
+
+#include "core/async.hpp"
+#include "core/guard.hpp"
+#include "core/log.hpp"
+#include "meta/codec.hpp"
+#include "meta/redis/commit_steps.hpp"
+#include "meta/redis/fetch_plan.hpp"
+#include "meta/redis/scripts.hpp"
+
+namespace kiseki::meta::redis {
+
+using net::redis::Command;
+using net::redis::Reply;
+using net::redis::Resend;
+using net::redis::Strings;
+
+namespace {
+
+constexpr std::size_t kKeysAtOnce = 1024;  ///< in one command: more would hold up the server's other clients
+constexpr int kTries = 5;                  ///< of a commit whose reply is lost again and again
+
+}  // namespace
+
+Engine::Engine(std::shared_ptr<net::redis::Client> client, OpenMode mode)
+    : client_(std::move(client)), names_(client_->key_prefix()), read_only_(mode == OpenMode::read_only) {
+  client_->listen(this);
+}
+
+Engine::~Engine() = default;
+
+Async<void> Engine::prepare() { co_return Result<void>(); }  // keys come with their values
+
+asio::awaitable<void> Engine::close() {
+  if (wrote_.exchange(false)) {
+    auto gone = co_await client_->run_one(Command("DEL", names_.named("Kiseki:" + receipts_.client())));
+    if (!gone) log::debug("meta.redis.receipts", {{"error", gone.error()}});  // they die by themselves
+  }
+  co_await client_->close();
+}
+
+// ---- hearing of changes -----------------------------------------------------------------------------------------
+
+void Engine::observe(ChangeObserver* observer) noexcept {
+  std::lock_guard lock(hearing_);
+  observer_ = observer;
+}
+
+void Engine::changed(std::string_view key) noexcept {
+  std::lock_guard lock(hearing_);
+  if (auto* observer = observer_.load()) names_.tell(key, *observer);
+}
+
+void Engine::everything() noexcept {
+  std::lock_guard lock(hearing_);
+  ++epoch_;
+  if (auto* observer = observer_.load()) observer->everything_may_have_changed();
+}
+
+// ---- reading ----------------------------------------------------------------------------------------------------
+
+Async<Records> Engine::fetch(Keys keys) {
+  std::vector<FetchPlan> plans;
+  net::redis::Commands commands;
+  for (std::size_t at = 0; at < keys.size(); at += kKeysAtOnce) {
+    auto end = std::min(keys.size(), at + kKeysAtOnce);
+    plans.emplace_back(names_, keys.data() + at, keys.data() + end);
+    commands.push_back(plans.back().command());
+  }
+  Records records;
+  if (plans.empty()) co_return records;
+  CO_TRY(auto replies, co_await ask_all(*client_, std::move(commands)));
+  if (replies.size() != plans.size()) co_return posix(EIO);
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    CO_TRY(auto some, plans[i].decode(replies[i]));
+    std::move(some.begin(), some.end(), std::back_inserter(records));
+  }
+  co_return records;
+}
+
+Async<EntryPage> Engine::scan_entries(Ino dir, std::string cursor, std::size_t limit, bool with_attrs) {
+  return redis::scan_entries(connected(), dir, std::move(cursor), limit, with_attrs);
+}
+Async<std::vector<StoredChunk>> Engine::scan_chunks(Ino ino, std::uint64_t length) {
+  return redis::scan_chunks(connected(), ino, length);
+}
+Async<std::vector<std::pair<SessionId, Session>>> Engine::scan_sessions() { return redis::scan_sessions(connected()); }
+Async<SessionLocks> Engine::scan_locks(SessionId sid) { return redis::scan_locks(connected(), sid); }
+Async<std::vector<DeletedFile>> Engine::scan_deleted_files(std::int64_t removed_before, std::size_t limit) {
+  return redis::scan_deleted_files(connected(), removed_before, limit);
+}
+Async<std::vector<std::pair<SliceId, SliceRef>>> Engine::scan_dead_slices(std::size_t limit) {
+  return redis::scan_dead_slices(connected(), limit);
+}
+Async<std::vector<DelayedSlices>> Engine::scan_delayed_slices(std::int64_t replaced_before, std::size_t limit) {
+  return redis::scan_delayed_slices(connected(), replaced_before, limit);
+}
+Async<std::vector<std::pair<QuotaKey, Quota>>> Engine::scan_quotas() { return redis::scan_quotas(connected()); }
+Async<std::vector<std::pair<std::uint32_t, AclRule>>> Engine::scan_acls() { return redis::scan_acls(connected()); }
+
+// ---- writing ----------------------------------------------------------------------------------------------------
+
+Async<Outcome> Engine::commit(Commit commit) {
+  auto epoch = epoch_.load();
+  bool writes = !commit.writes.empty();
+  if (writes && read_only_) co_return posix(EROFS);
+  CommitSteps steps(names_, commit);
+  Receipts::Number number;
+  if (writes) number = receipts_.take(), wrote_ = true;
+  auto slot = Guard([this, writes, number] {
+    if (writes) receipts_.give_back(number.slot);
+  });
+  Strings keys{names_.named("Kiseki:" + receipts_.client())};
+  Strings args{writes ? number.slot_text() : "", number.sequence_text(), writes && receipts_.prolong() ? "1" : "",
+               client_->tracking() ? "1" : ""};
+  std::move(steps.keys.begin(), steps.keys.end(), std::back_inserter(keys));
+  std::move(steps.args.begin(), steps.args.end(), std::back_inserter(args));
+
+  // A commit is never given up half-way: an outcome that nobody waits for must still reach the cache.
+  auto here = co_await asio::this_coro::executor;
+  auto sending = send(std::move(keys), std::move(args), writes);
+  auto answer = co_await on(here, std::move(sending));
+  auto* observer = observer_.load();
+  if (!answer) {
+    if (writes && observer && !net::redis::certainly_not_executed(answer.error()))
+      observer->everything_may_have_changed();
+    co_return answer.error();
+  }
+  auto outcome = outcome_of(commit, steps, *answer);
+  if (outcome && outcome->applied && writes && observer) {
+    observer->committed(commit, *outcome);
+    // Tracking began anew meanwhile: what this commit wrote is not tracked.
+    if (epoch != epoch_) observer->everything_may_have_changed();
+  }
+  co_return outcome;
+}
+
+Async<std::string> Engine::send(Strings keys, Strings args, bool writes) {
+  auto resend = writes ? Resend::never : Resend::when_lost;
+  for (int tries = 1;; ++tries) {
+    auto reply = co_await client_->eval(commit_script(), keys, args, resend);
+    if (reply && !reply->is_error()) co_return std::move(reply->text);
+    if (reply) co_return error_of(*reply);
+    // With the same number again: if it was applied, its receipt answers.
+    if (reply.error() != net::redis::make_error_code(net::redis::Errc::reply_lost) || tries == kTries)
+      co_return reply.error();
+    log::info("meta.redis.commit_again", {{"try", tries}});
+  }
+}
+
+Result<Outcome> Engine::outcome_of(const Commit& commit, const CommitSteps& steps, std::string_view answer) const {
+  Outcome outcome;
+  outcome.applied = answer.starts_with('+');
+  if (answer.empty()) return posix(EIO);
+  answer.remove_prefix(1);
+  if (outcome.applied) {
+    auto values = steps.returned(answer);
+    if (!values) return posix(EIO);
+    outcome.returned = std::move(*values);
+    return outcome;
+  }
+  while (!answer.empty()) {
+    auto cut = answer.find(',');
+    auto index = codec::decode_number(answer.substr(0, cut));
+    if (!index || static_cast<std::size_t>(*index) >= commit.checks.size()) return posix(EIO);
+    auto failed = static_cast<std::size_t>(*index);
+    if (outcome.failed.empty() || outcome.failed.back() != failed) outcome.failed.push_back(failed);
+    answer = cut == answer.npos ? std::string_view() : answer.substr(cut + 1);
+  }
+  return outcome;
+}
+
+// ---- opening ----------------------------------------------------------------------------------------------------
+
+Explained<std::shared_ptr<MetaEngine>> Engine::open(const std::string& url, OpenMode mode, Runtime& runtime) {
+  auto address = net::redis::Address::parse(url);
+  if (!address) return Failure{address.error().code, address.error().message};
+  net::redis::ClientOptions options;
+  options.tracking = address->client_cache.value_or(true);
+  auto client = net::redis::Client::open(*address, options, runtime);
+  if (!client) return Failure{client.error().code, client.error().message};
+  return std::shared_ptr<MetaEngine>(std::make_shared<Engine>(std::move(*client), mode));
+}
+
+}  // namespace kiseki::meta::redis

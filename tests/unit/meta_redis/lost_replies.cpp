@@ -1,0 +1,92 @@
+// A commit whose reply is lost is applied once and reported right, wherever the connection broke.
+#include "meta/redis/engine.hpp"
+#include "support/tcp_proxy.hpp"
+#include "volume.hpp"
+
+namespace kiseki::meta::test {
+namespace {
+
+using kiseki::test::TcpProxy;
+
+const std::string kCommit = "EVAL";
+
+Commit count_one() {
+  Commit commit;
+  commit.writes.push_back(AddCounter{Counter::used_space, 1});
+  commit.writes.push_back(AppendSlices{{Ino{5}, ChunkIndex{0}}, {Slice{0, SliceId{7}, 1, 0, 1}}});
+  return commit;
+}
+
+std::vector<std::int64_t> twice(std::int64_t value) { return {value, value}; }
+
+class LostReplies : public testing::TestWithParam<TcpProxy::Loss> {};
+
+TEST_P(LostReplies, ACommitIsAppliedOnce) {
+  ON_REDIS();
+  TcpProxy proxy(server().port());
+  Mounted m(proxy.port());
+  EXPECT_EQ(m.must(m.engine->commit(count_one())).returned, twice(1));
+  for (int i = 2; i < 6; ++i) {
+    proxy.lose_next(kCommit, GetParam());
+    EXPECT_EQ(m.must(m.engine->commit(count_one())).returned, twice(i));
+    proxy.release();
+    EXPECT_EQ(m.get(CounterKey{Counter::used_space}), Record(std::int64_t{i}));
+  }
+  EXPECT_TRUE(proxy.lost());
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));  // what is late has come by now
+  EXPECT_EQ(m.get(CounterKey{Counter::used_space}), Record(std::int64_t{5}));
+  EXPECT_EQ(std::get<Slices>(m.get(ChunkKey{Ino{5}, ChunkIndex{0}})).size(), 5u);
+}
+
+TEST_P(LostReplies, ACreateIsNotToldThatItExists) {
+  ON_REDIS();
+  TcpProxy proxy(server().port());
+  Mounted m(proxy.port());
+  m.format();
+  m.join();
+  m.file(kRootIno, "first");
+  for (int i = 0; i < 4; ++i) {
+    proxy.lose_next(kCommit, GetParam());
+    m.file(kRootIno, "f" + std::to_string(i));
+    proxy.release();
+    auto again = m.runtime.wait(make(*m.client, m.root, kRootIno, "f" + std::to_string(i), {}));
+    EXPECT_EQ(again.error(), posix(EEXIST));
+  }
+  EXPECT_EQ(m.must(usage(*m.client)).used_inodes, 5u);
+}
+
+TEST_P(LostReplies, AnUnlinkIsNotToldThatNothingWasThere) {
+  ON_REDIS();
+  TcpProxy proxy(server().port());
+  Mounted m(proxy.port());
+  m.format();
+  m.join();
+  m.file(kRootIno, "f");
+  proxy.lose_next(kCommit, GetParam());
+  m.must(unlink(*m.client, m.root, kRootIno, "f", false));
+  EXPECT_EQ(m.must(usage(*m.client)).used_inodes, 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Everywhere, LostReplies,
+                         testing::Values(TcpProxy::Loss::reply, TcpProxy::Loss::request, TcpProxy::Loss::late),
+                         [](const auto& info) {
+                           return std::string(info.param == TcpProxy::Loss::reply     ? "Reply"
+                                              : info.param == TcpProxy::Loss::request ? "Request"
+                                                                                      : "Late");
+                         });
+
+TEST(Receipts, AreTakenAwayAtTheEndAndDieByThemselves) {
+  ON_REDIS();
+  {
+    Mounted m(server().port());
+    m.put({AddCounter{Counter::used_space, 1}});
+    EXPECT_EQ(server().command("EXISTS usedSpace"), ":1\r\n");
+    auto lasts = kiseki::test::say(server().port(),
+                                   "EVAL \"return redis.call('TTL', redis.call('KEYS', 'Kiseki:*')[1])\" 0\r\n");
+    EXPECT_TRUE(lasts == ":3600\r\n" || lasts == ":3599\r\n") << lasts;
+  }
+  EXPECT_EQ(server().command("DBSIZE"), ":1\r\n");
+}
+
+}  // namespace
+}  // namespace kiseki::meta::test

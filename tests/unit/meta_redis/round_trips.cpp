@@ -1,0 +1,157 @@
+// What an operation costs is its round trips: one, and no more than two when the cache knows nothing.
+#include <sys/stat.h>
+
+#include "support/tcp_proxy.hpp"
+#include "volume.hpp"
+
+namespace kiseki::meta::test {
+namespace {
+
+using kiseki::test::TcpProxy;
+
+/// A volume behind a counting proxy; ids are there, scripts are known to the server.
+class RoundTrips : public testing::Test {
+ protected:
+  void SetUp() override {
+    ON_REDIS();
+    proxy = std::make_unique<TcpProxy>(server().port());
+    m = std::make_unique<Mounted>(proxy->port());
+    m->format();
+    m->join();
+    ASSERT_TRUE(eventually([&] { return m->engine->coherent(); })) << "the server does not tell of changes";
+    m->must(getattr(*m->client, kRootIno));
+    m->file(kRootIno, "warm-up");
+    m->must(lookup(*m->client, kRootIno, "warm-up"));
+    m->must(m->client->new_slice_id());
+    m->must(unlink(*m->client, m->root, kRootIno, "warm-up"));
+  }
+  /// How many round trips `work` makes.
+  template <class F>
+  int cost(F work) {
+    auto before = proxy->round_trips();
+    work();
+    return proxy->round_trips() - before;
+  }
+  void forget() { m->client->cache().everything_may_have_changed(); }
+  Ino dir(std::string name) { return m->file(kRootIno, std::move(name), FileType::directory); }
+  void write(Ino ino, ChunkIndex index) {
+    auto id = m->must(m->client->new_slice_id());
+    m->must(write_slice(*m->client, ino, index, Slice{0, id, 4096, 0, 4096}, m->clock.now()));
+  }
+
+  std::unique_ptr<TcpProxy> proxy;
+  std::unique_ptr<Mounted> m;
+};
+
+TEST_F(RoundTrips, MakingAndReadingNames) {
+  for (auto type : {FileType::file, FileType::directory, FileType::fifo, FileType::symlink}) {
+    auto name = "n" + std::to_string(static_cast<int>(type));
+    EXPECT_EQ(cost([&] { m->file(kRootIno, name, type); }), 1) << name;
+    forget();
+    EXPECT_EQ(cost([&] { m->file(kRootIno, name + "cold", type); }), 2) << name;
+    forget();
+    EXPECT_EQ(cost([&] { m->must(lookup(*m->client, kRootIno, name)); }), 1) << "lookup with attributes";
+    EXPECT_EQ(cost([&] { m->must(lookup(*m->client, kRootIno, name)); }), 0) << "the server would tell";
+  }
+  EXPECT_EQ(cost([&] {
+              auto again = m->runtime.wait(make(*m->client, m->root, kRootIno, "n1", {}));
+              EXPECT_EQ(again.error(), posix(EEXIST));
+            }),
+            0);
+}
+
+TEST_F(RoundTrips, ChangingAFile) {
+  auto file = m->file(kRootIno, "f");
+  AttrChange chmod{.set = kMode, .to = {}};
+  chmod.to.mode = 0600;
+  auto each = [&](const char* what, auto change) {
+    EXPECT_EQ(cost([&] { change(1); }), 1) << what;
+    forget();
+    EXPECT_LE(cost([&] { change(2); }), 2) << what << ", cold";
+    m->must(getattr(*m->client, file));
+    m->must(getattr(*m->client, kRootIno));
+    m->must(lookup(*m->client, kRootIno, "f"));
+  };
+  each("setattr", [&](int) { m->must(setattr(*m->client, m->root, file, chmod)); });
+  each("truncate",
+       [&](int n) { m->must(truncate(*m->client, m->root, file, 1000u * static_cast<unsigned>(n), false)); });
+  each("write", [&](int n) { write(file, ChunkIndex{static_cast<std::uint32_t>(n)}); });
+  each("setxattr", [&](int n) { m->must(set_xattr(*m->client, file, "user.a", std::to_string(n), 0)); });
+  each("link", [&](int n) { m->must(link(*m->client, m->root, file, kRootIno, "l" + std::to_string(n))); });
+}
+
+TEST_F(RoundTrips, RemovingAndRenaming) {
+  for (bool cold : {false, true}) {
+    auto most = cold ? 2 : 1;
+    auto tag = cold ? "cold" : "warm";
+    auto begin = [&] {
+      if (cold) forget();
+    };
+    dir(std::string("d") + tag);
+    m->file(kRootIno, std::string("f") + tag);
+    m->file(kRootIno, std::string("r") + tag);
+    auto there = dir(std::string("t") + tag);
+    begin();
+    EXPECT_EQ(cost([&] { m->must(unlink(*m->client, m->root, kRootIno, std::string("f") + tag)); }), most) << tag;
+    begin();
+    EXPECT_EQ(cost([&] { m->must(rmdir(*m->client, m->root, kRootIno, std::string("d") + tag)); }), most) << tag;
+    begin();
+    EXPECT_EQ(cost([&] { m->must(rename(*m->client, m->root, kRootIno, std::string("r") + tag, there, "x", 0)); }),
+              most)
+        << tag;
+  }
+}
+
+TEST_F(RoundTrips, ASmallFileFromCreateToClose) {
+  auto trips = cost([&] {
+    auto looked = m->runtime.wait(lookup(*m->client, kRootIno, "small"));  // the kernel asks before it creates
+    EXPECT_FALSE(looked);
+    write(m->file(kRootIno, "small"), ChunkIndex{0});
+  });
+  EXPECT_LE(trips, 3);
+}
+
+TEST_F(RoundTrips, ListingTenThousandFiles) {
+  auto big = dir("big");
+  std::vector<Write> writes;
+  for (std::uint64_t i = 0; i < 10'000; ++i) {
+    Attr attr;
+    attr.mode = 0644, attr.nlink = 1, attr.parent = big, attr.length = i;
+    writes.push_back(PutAttr{Ino{100'000 + i}, attr});
+    writes.push_back(PutEntry{{big, "file-" + std::to_string(i)}, {Ino{100'000 + i}, FileType::file}});
+  }
+  m->put(std::move(writes));
+  m->must(getattr(*m->client, big));
+  std::size_t listed = 0;
+  EXPECT_LE(cost([&] {
+              std::string cursor;
+              do {
+                auto page = m->must(list(*m->client, big, cursor, 4096, true));
+                for (auto& one : page.entries) listed += one.attr.has_value();
+                cursor = page.next;
+              } while (!cursor.empty());
+            }),
+            5);
+  EXPECT_EQ(listed, 10'000u);
+}
+
+TEST_F(RoundTrips, ManySliceCommitsShareTheWire) {
+  auto file = m->file(kRootIno, "f");
+  auto work = [&]() -> asio::awaitable<void> {
+    std::vector<Async<void>> writes;
+    for (std::uint32_t i = 0; i < 32; ++i)
+      writes.push_back([](Mounted& mounted, Ino ino, std::uint32_t index) -> Async<void> {
+        Slice slice{0, SliceId{1000 + index}, 4096, 0, 4096};
+        CO_TRY(auto done, co_await write_slice(*mounted.client, ino, ChunkIndex{0}, slice, mounted.clock.now()));
+        static_cast<void>(done);
+        co_return Result<void>{};
+      }(*m, file, i));
+    auto all = co_await fan_out(std::move(writes), 32);
+    EXPECT_TRUE(all) << all.error().message();
+  };
+  EXPECT_LE(cost([&] { m->runtime.wait(work()); }), 40) << "one each at most, but for conflicts";
+  EXPECT_EQ(std::get<Slices>(m->get(ChunkKey{file, ChunkIndex{0}})).size(), 32u);
+}
+
+}  // namespace
+}  // namespace kiseki::meta::test

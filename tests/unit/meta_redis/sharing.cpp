@@ -1,0 +1,157 @@
+// Two clients of one volume: each hears at once what the other changes, and never brings back what was.
+#include <atomic>
+#include <thread>
+
+#include "volume.hpp"
+
+namespace kiseki::meta::test {
+namespace {
+
+struct Two {
+  Two() : a(server().port()), b(server().port()) {
+    a.format(), a.join(1), b.join(2);
+    EXPECT_TRUE(eventually([&] { return a.engine->coherent() && b.engine->coherent(); }));
+  }
+  Mounted a, b;
+};
+
+AttrChange change(std::uint32_t set, std::uint32_t uid, std::uint16_t mode) {
+  AttrChange c{.set = set, .to = {}};
+  c.to.uid = uid, c.to.mode = mode;
+  return c;
+}
+
+TEST(Sharing, AttributesNamesAndContentsAreHeardOf) {
+  ON_REDIS();
+  Two t;
+  auto file = t.a.file(kRootIno, "f");
+  EXPECT_TRUE(t.a.client->cached_lookup(kRootIno, "f").has_value());
+  t.b.must(lookup(*t.b.client, kRootIno, "f"));
+  EXPECT_TRUE(t.b.client->cached_attr(file));
+  t.b.must(read_slices(*t.b.client, file, ChunkIndex{0}));
+  EXPECT_TRUE(t.b.client->cached_slices(file, ChunkIndex{0}));
+
+  t.a.must(setattr(*t.a.client, t.a.root, file, change(kUid, 7, 0)));
+  EXPECT_TRUE(eventually([&] { return !t.b.client->cached_attr(file); }));
+  EXPECT_EQ(t.b.must(getattr(*t.b.client, file)).uid, 7u);
+  EXPECT_TRUE(t.a.client->cached_attr(file)) << "one's own changes are known";
+
+  t.a.must(write_slice(*t.a.client, file, ChunkIndex{0}, Slice{0, SliceId{5}, 10, 0, 10}, t.a.clock.now()));
+  EXPECT_TRUE(eventually([&] { return !t.b.client->cached_slices(file, ChunkIndex{0}); }));
+
+  EXPECT_FALSE(t.b.runtime.wait(lookup(*t.b.client, kRootIno, "g")));
+  EXPECT_TRUE(t.b.client->cached_entry(kRootIno, "g").has_value()) << "known not to exist";
+  t.a.file(kRootIno, "g");
+  EXPECT_TRUE(eventually([&] { return !t.b.client->cached_entry(kRootIno, "g").has_value(); }));
+  t.b.must(lookup(*t.b.client, kRootIno, "g"));
+
+  t.b.must(unlink(*t.b.client, t.b.root, kRootIno, "f"));
+  EXPECT_TRUE(eventually([&] { return !t.a.client->cached_lookup(kRootIno, "f").has_value(); }));
+}
+
+TEST(Sharing, AForeignChownIsNotUndoneByAChmod) {
+  ON_REDIS();
+  Two t;
+  auto file = t.a.file(kRootIno, "f");
+  for (std::uint32_t i = 1; i <= 100; ++i) {
+    t.b.must(getattr(*t.b.client, file));
+    t.a.must(setattr(*t.a.client, t.a.root, file, change(kUid, i, 0)));
+    t.b.must(setattr(*t.b.client, t.b.root, file, change(kMode, 0, i % 2 ? 0600 : 0640)));
+    auto stored = std::get<Attr>(t.a.get(AttrKey{file}));
+    EXPECT_EQ(stored.uid, i);
+    EXPECT_EQ(stored.mode, i % 2 ? 0600 : 0640);
+  }
+}
+
+TEST(Sharing, OneDirectoryTwoMakers) {
+  ON_REDIS();
+  Two t;
+  auto make_many = [](Mounted& m, char tag) -> asio::awaitable<void> {
+    for (int i = 0; i < 100; ++i) {
+      auto made = co_await make(*m.client, m.root, kRootIno, tag + std::to_string(i), {});
+      EXPECT_TRUE(made) << made.error().message();
+      auto shared = co_await make(*m.client, m.root, kRootIno, "shared" + std::to_string(i), {});
+      if (!shared) EXPECT_EQ(shared.error(), posix(EEXIST));
+    }
+  };
+  std::thread other([&] { t.b.runtime.wait(make_many(t.b, 'b')); });
+  t.a.runtime.wait(make_many(t.a, 'a'));
+  other.join();
+  EXPECT_EQ(t.a.must(usage(*t.a.client)).used_inodes, 300u);
+  EXPECT_EQ(t.a.must(list(*t.a.client, kRootIno, "", 4096, true)).entries.size(), 300u);
+}
+
+TEST(Sharing, ALockGoesFromHandToHandWithoutPolling) {
+  ON_REDIS();
+  Two t;
+  auto file = t.a.file(kRootIno, "f");
+  std::atomic<int> inside{0}, turns{0};
+  constexpr std::uint32_t kExclusive = 1, kUnlock = 2;
+  auto take_turns = [&](Mounted& m) -> asio::awaitable<void> {
+    for (int i = 0; i < 100; ++i) {
+      auto taken = co_await flock(*m.client, file, 1, kExclusive, true);
+      EXPECT_TRUE(taken) << taken.error().message();
+      EXPECT_EQ(++inside, 1);
+      co_await sleep_for(std::chrono::milliseconds(1));
+      --inside, ++turns;
+      (void)co_await flock(*m.client, file, 1, kUnlock, false);
+    }
+  };
+  auto began = std::chrono::steady_clock::now();
+  std::thread other([&] { t.b.runtime.wait(take_turns(t.b)); });
+  t.a.runtime.wait(take_turns(t.a));
+  other.join();
+  EXPECT_EQ(turns, 200);
+  // Polling would take a quarter of a second and more each time the lock changes hands.
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(15));
+}
+
+TEST(Sharing, TheSharedLockOfADeadClientBlocksNobody) {
+  ON_REDIS();
+  Two t;
+  auto file = t.a.file(kRootIno, "f");
+  t.a.put({PutFileLock{file, {SessionId{77}, 9, false}}});
+  t.b.must(flock(*t.b.client, file, 1, 1, false));
+  EXPECT_EQ(t.b.get(FileLocksKey{file}), Record(FileLocks{{SessionId{2}, 1, true}}));
+  t.b.must(flock(*t.b.client, file, 1, 2, false));
+  t.a.must(flock(*t.a.client, file, 1, 0, false));
+  EXPECT_EQ(t.b.runtime.wait(flock(*t.b.client, file, 1, 1, false)).error(), posix(EAGAIN)) << "that one lives";
+}
+
+TEST(Sharing, ACompactionDisturbsWhoWatchesTheInode) {
+  ON_REDIS();
+  Two t;
+  auto file = t.a.file(kRootIno, "f");
+  Slices two{{0, SliceId{5}, 10, 0, 10}, {10, SliceId{6}, 10, 0, 10}};
+  for (auto& slice : two) t.a.must(write_slice(*t.a.client, file, ChunkIndex{0}, slice, t.a.clock.now()));
+  auto before = t.a.get(AttrKey{file});
+  auto id = std::to_string(file.value);
+  int fd = connect_to(server().port());  // as JuiceFS copies: it watches the inode, not the list
+  EXPECT_EQ(ask(fd, "WATCH i" + id + "\r\n"), "+OK\r\n");
+  t.b.must(compacted(*t.b.client, file, ChunkIndex{0}, two, 0, 2, Slice{0, SliceId{9}, 20, 0, 20}));
+  EXPECT_EQ(ask(fd, "MULTI\r\n"), "+OK\r\n");
+  EXPECT_EQ(ask(fd, "SET i1000 x\r\n"), "+QUEUED\r\n");
+  EXPECT_EQ(ask(fd, "EXEC\r\n"), "*-1\r\n");
+  ::close(fd);
+  EXPECT_EQ(t.a.get(AttrKey{file}), before);
+}
+
+TEST(Sharing, NothingIsBelievedWhileTheServerIsAway) {
+  ON_REDIS();
+  kiseki::test::RedisServer own;
+  Mounted m(own.port());
+  m.format();
+  m.join();
+  ASSERT_TRUE(eventually([&] { return m.engine->coherent(); }));
+  auto file = m.file(kRootIno, "f");
+  EXPECT_TRUE(m.client->cached_attr(file));
+  own.kill();
+  EXPECT_TRUE(eventually([&] { return !m.engine->coherent(); }));
+  EXPECT_FALSE(m.client->cached_attr(file));
+  own.start();
+  EXPECT_TRUE(eventually([&] { return m.engine->coherent(); }));
+  EXPECT_FALSE(m.client->cached_attr(file)) << "what was known before is not believed after";
+}
+
+}  // namespace
+}  // namespace kiseki::meta::test
