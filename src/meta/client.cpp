@@ -73,11 +73,14 @@ Async<Records> Client::fetch(Keys keys) {
   if (records.size() != keys.size()) co_return posix(EIO);
   for (std::size_t i = 0; i < keys.size(); ++i) {
     auto* child = std::get_if<ChildKey>(&keys[i]);
-    auto* entry = child && i > 0 ? std::get_if<Entry>(&records[i - 1]) : nullptr;
-    if (entry && keys[i - 1] == Key(EntryKey{child->parent, child->name}))
-      cache_.install(ticket, AttrKey{entry->ino}, records[i]);
-    else
+    if (!child) {
       cache_.install(ticket, keys[i], records[i]);
+      continue;
+    }
+    auto* entry = i > 0 ? std::get_if<Entry>(&records[i - 1]) : nullptr;
+    auto* attr = std::get_if<Attr>(&records[i]);
+    if (entry && attr && keys[i - 1] == Key(EntryKey{child->parent, child->name}))
+      install_child(ticket, entry->ino, *attr);
   }
   co_return records;
 }

@@ -95,6 +95,11 @@ class Client {
   // ---- the engine, with the cache kept right ----
   /// Reads records; what can be cached is (of a ChildKey right behind its EntryKey too).
   Async<Records> fetch(Keys keys);
+  /// Caches an attribute that was read by a name.
+  void install_child(RecordCache::Ticket ticket, Ino ino, const Attr& attr) {
+    if (engine_->hears_of_children()) return cache_.install_attr(ticket, ino, attr);
+    cache_.install_unheard_attr(ticket, ino, attr);
+  }
   /// Commits; the cache sees the writes before this returns. Not cancellable.
   Async<Outcome> commit(Commit commit);
   /// Reads the quotas at the first call, or again when told.

@@ -75,6 +75,9 @@ class MetaEngine {
   virtual bool coherent() const noexcept = 0;
   /// True when the observer hears of all commits in the order in which they were made.
   virtual bool sequential() const noexcept { return true; }
+  /// False when nothing is heard of attributes that were read by a name (ChildKey, scan_entries): then they are right
+  /// only at the moment they were read.
+  virtual bool hears_of_children() const noexcept { return true; }
   /// At most one observer, set before the first fetch; must outlive the engine's last call.
   virtual void observe(ChangeObserver* observer) noexcept = 0;
 

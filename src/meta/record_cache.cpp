@@ -124,8 +124,8 @@ std::optional<RecordCache::Guess<std::optional<Entry>>> RecordCache::guess_entry
   std::lock_guard lock(shard.mutex);
   auto gen = generation();
   if (auto* found = shard.entries.find(NameView{parent, name}, gen))
-    return Guess<std::optional<Entry>>{found->entry,
-                                       found->since > shard.slots[slot_of(parent) % kSlots].names_changed};
+    return Guess<std::optional<Entry>>{
+        found->entry, found->since != 0 && found->since >= shard.slots[slot_of(parent) % kSlots].names_changed};
   if (shard.complete.size() > 0 && shard.complete.find(parent, gen)) return Guess<std::optional<Entry>>{{}, true};
   return std::nullopt;
 }
@@ -208,12 +208,20 @@ void RecordCache::install_attr(Ticket ticket, Ino ino, const Attr& attr) {
   if (may_install(shard, slot_of(ino), ticket)) store(shard, shard.attrs, ino, Guess<Attr>{attr, true});
 }
 
+void RecordCache::install_unheard_attr(Ticket ticket, Ino ino, const Attr& attr) {
+  auto& shard = shard_of(ino);
+  std::lock_guard lock(shard.mutex);
+  auto* known = shard.attrs.find(ino, generation());
+  if (known && known->certain) return;
+  if (may_install(shard, slot_of(ino), ticket)) store(shard, shard.attrs, ino, Guess<Attr>{attr, false});
+}
+
 void RecordCache::install_entry(Ticket ticket, Ino parent, std::string_view name, std::optional<Entry> entry) {
   auto& shard = shard_of(parent);
   std::lock_guard lock(shard.mutex);
   if (!may_install(shard, slot_of(parent, name), ticket)) return;
   if (shard.slots[slot_of(parent) % kSlots].names_changed > ticket.sequence) return;
-  store(shard, shard.entries, NameKey{parent, std::string(name)}, KnownEntry{entry, next_sequence()});
+  store(shard, shard.entries, NameKey{parent, std::string(name)}, KnownEntry{entry, ticket.sequence});
 }
 
 void RecordCache::install(Ticket ticket, const Key& key, const Record& record) {
@@ -305,7 +313,8 @@ class RecordCache::Applier {
       // In a complete directory an absent name needs no record of its own.
       if (doubt_) cache_.drop(s.complete, key.parent);
       if (!entry && s.complete.find(key.parent, gen_)) return cache_.drop(s.entries, NameView{key.parent, key.name});
-      cache_.store(s, s.entries, NameKey{key.parent, key.name}, KnownEntry{entry, doubt_ ? 0 : cache_.next_sequence()});
+      cache_.store(s, s.entries, NameKey{key.parent, key.name},
+                   KnownEntry{entry, doubt_ ? 0 : cache_.ticket().sequence});
     });
   }
   void apply(const PutSymlink& w) {

@@ -55,6 +55,8 @@ class RecordCache final : public ChangeObserver {
   };
   Ticket ticket() const;  ///< before the fetch starts
   void install_attr(Ticket ticket, Ino ino, const Attr& attr);
+  /// As a guess: changes of it by others would not be heard of.
+  void install_unheard_attr(Ticket ticket, Ino ino, const Attr& attr);
   void install_entry(Ticket ticket, Ino parent, std::string_view name, std::optional<Entry> entry);
   void install(Ticket ticket, const Key& key, const Record& record);  ///< kinds that are not cached are ignored
 

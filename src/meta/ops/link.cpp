@@ -34,9 +34,12 @@ Async<InodeEntry> link_in(Txn& txn, Who who, Ino ino, Ino parent, const std::str
   auto attr = *found;
   if (attr.is_dir()) co_return posix(EPERM);
   if (attr.flags & (kImmutable | kAppendOnly)) co_return posix(EPERM);
+  auto removed = attr.nlink == 0 && !txn.client().is_open(ino);
+  if (removed || attr.nlink >= kMaxLinks) {  // but a name that is taken is the first thing to say
+    CO_CHECK(co_await txn.load(EntryKey{parent, name}));
+    co_return posix(txn.entry(parent, name) ? EEXIST : removed ? ENOENT : EMLINK);
+  }
   CO_CHECK(co_await need_no_entry(txn, parent, name));
-  if (attr.nlink >= kMaxLinks) co_return posix(EMLINK);
-  if (attr.nlink == 0 && !txn.client().is_open(ino)) co_return posix(ENOENT);
   txn.check_attr(ino, kType | kFlags | kNlink | kParent | kLength);
   auto now = txn.client().clock().now();
   if (attr.nlink == 0)

@@ -17,7 +17,7 @@ Async<EntryPage> list(Client& client, Ino dir, std::string cursor, std::size_t l
   for (auto& listed : page.entries) {
     if (!listed.attr) continue;
     client.cache().install_entry(ticket, dir, listed.name, listed.entry);
-    client.cache().install_attr(ticket, listed.entry.ino, *listed.attr);
+    client.install_child(ticket, listed.entry.ino, *listed.attr);
   }
   co_return page;
 }

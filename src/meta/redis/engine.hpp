@@ -30,6 +30,8 @@ class Engine final : public MetaEngine, private net::redis::InvalidationListener
   Async<Outcome> commit(Commit commit) override;
   bool coherent() const noexcept override { return client_->tracking(); }
   bool sequential() const noexcept override { return false; }  // a connection per loop
+  /// A server tracks only the keys that a script declares, and the inode behind a name cannot be declared.
+  bool hears_of_children() const noexcept override { return false; }
   void observe(ChangeObserver* observer) noexcept override;
 
   Async<EntryPage> scan_entries(Ino dir, std::string cursor, std::size_t limit, bool with_attrs) override;
@@ -61,7 +63,7 @@ class Engine final : public MetaEngine, private net::redis::InvalidationListener
   Receipts receipts_;
   std::atomic<bool> wrote_{false};
   std::atomic<std::uint64_t> epoch_{0};  ///< of tracking: counts how often all that was heard of became doubtful
-  std::mutex hearing_;  ///< held while the observer is told of others' changes: it may go at any time
+  std::mutex hearing_;                   ///< held while the observer is told of others' changes: it may go at any time
   std::atomic<ChangeObserver*> observer_{nullptr};
 };
 

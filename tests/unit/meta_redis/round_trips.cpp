@@ -21,6 +21,7 @@ class RoundTrips : public testing::Test {
     ASSERT_TRUE(eventually([&] { return m->engine->coherent(); })) << "the server does not tell of changes";
     m->must(getattr(*m->client, kRootIno));
     m->file(kRootIno, "warm-up");
+    forget();  // then the server learns the script of a look-up
     m->must(lookup(*m->client, kRootIno, "warm-up"));
     m->must(m->client->new_slice_id());
     m->must(unlink(*m->client, m->root, kRootIno, "warm-up"));
@@ -51,8 +52,11 @@ TEST_F(RoundTrips, MakingAndReadingNames) {
     EXPECT_EQ(cost([&] { m->file(kRootIno, name + "cold", type); }), 2) << name;
     forget();
     EXPECT_EQ(cost([&] { m->must(lookup(*m->client, kRootIno, name)); }), 1) << "lookup with attributes";
+    EXPECT_EQ(cost([&] { m->must(lookup(*m->client, kRootIno, name)); }), 1) << "the server tells of the name only";
     EXPECT_EQ(cost([&] { m->must(lookup(*m->client, kRootIno, name)); }), 0) << "the server would tell";
+    m->must(getattr(*m->client, kRootIno));
   }
+  m->must(lookup(*m->client, kRootIno, "n1"));
   EXPECT_EQ(cost([&] {
               auto again = m->runtime.wait(make(*m->client, m->root, kRootIno, "n1", {}));
               EXPECT_EQ(again.error(), posix(EEXIST));

@@ -27,6 +27,8 @@ TEST(Sharing, AttributesNamesAndContentsAreHeardOf) {
   auto file = t.a.file(kRootIno, "f");
   EXPECT_TRUE(t.a.client->cached_lookup(kRootIno, "f").has_value());
   t.b.must(lookup(*t.b.client, kRootIno, "f"));
+  EXPECT_FALSE(t.b.client->cached_attr(file)) << "read by its name: the server would not tell";
+  t.b.must(getattr(*t.b.client, file));
   EXPECT_TRUE(t.b.client->cached_attr(file));
   t.b.must(read_slices(*t.b.client, file, ChunkIndex{0}));
   EXPECT_TRUE(t.b.client->cached_slices(file, ChunkIndex{0}));

@@ -158,7 +158,8 @@ TEST(KeyNames, PrefixAndBack) {
                    names.xattrs(Ino{8}), std::string("{3}dirUsedSpace"), std::string("i4"), std::string("{3}c7"),
                    names.named("delfiles"), names.file_locks(Ino{6})})
     names.tell(key, heard);
-  EXPECT_EQ(heard.keys, (std::vector<Key>{AttrKey{Ino{4}}, ChunkKey{Ino{7}, ChunkIndex{12}}, XattrsKey{Ino{8}}}));
+  EXPECT_EQ(heard.keys, (std::vector<Key>{AttrKey{Ino{4}}, ChunkKey{Ino{7}, ChunkIndex{12}}, XattrsKey{Ino{8}},
+                                          FileLocksKey{Ino{6}}}));
   EXPECT_EQ(heard.dirs, std::vector<Ino>{Ino{9}});
 }
 
