@@ -248,7 +248,12 @@ void CommitSteps::need_replaced(const Commit& commit) {
 
 void CommitSteps::written(std::string key, std::string_view reading) { heard_[std::move(key)] = reading; }
 
-void CommitSteps::write(const PutAttr& w) { step("A", {names_.attr(w.ino)}, whole_attr(w.attr)); }
+void CommitSteps::write(const PutAttr& w) {
+  step("A", {names_.attr(w.ino)}, whole_attr(w.attr));
+  // The record cache knows that a new directory has no names and a new file no slices: somebody else may change that.
+  if (w.attr.is_dir()) written(names_.entries(w.ino), "HLEN");
+  if (w.attr.is_file() && w.attr.length == 0) written(names_.chunk({w.ino, ChunkIndex{0}}), "LLEN");
+}
 
 void CommitSteps::write(const PatchAttr& w) {
   auto key = names_.attr(w.ino);

@@ -51,6 +51,19 @@ TEST(Sharing, AttributesNamesAndContentsAreHeardOf) {
   EXPECT_TRUE(eventually([&] { return !t.a.client->cached_lookup(kRootIno, "f").has_value(); }));
 }
 
+TEST(Sharing, WhatIsNewIsKnownToBeEmptyOnlyUntilSomebodyElseFillsIt) {
+  ON_REDIS();
+  Two t;
+  auto file = t.a.file(kRootIno, "f");
+  auto dir = t.a.file(kRootIno, "d", FileType::directory);
+  EXPECT_TRUE(t.a.client->cached_slices(file, ChunkIndex{0}));
+  EXPECT_TRUE(t.a.client->cached_entry(dir, "x").has_value()) << "a directory that we made, with no names yet";
+  t.b.must(write_slice(*t.b.client, file, ChunkIndex{0}, Slice{0, SliceId{5}, 10, 0, 10}, t.b.clock.now()));
+  t.b.file(dir, "x");
+  EXPECT_TRUE(eventually([&] { return !t.a.client->cached_slices(file, ChunkIndex{0}); }));
+  EXPECT_TRUE(eventually([&] { return !t.a.client->cached_entry(dir, "x").has_value(); }));
+}
+
 TEST(Sharing, AForeignChownIsNotUndoneByAChmod) {
   ON_REDIS();
   Two t;
