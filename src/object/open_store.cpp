@@ -53,7 +53,7 @@ OpenedStore encoded(StorePtr store, const CodecSpec& spec, Runtime& runtime) {
   auto opened = open_codec(spec);
   if (!opened.codec) return failure(opened.error);
   if (opened.codec->changes_nothing()) return {std::move(store), ""};
-  auto threads = std::max(2u, runtime.loops());
+  auto threads = std::clamp(runtime.loops(), 2u, 8u);
   auto& pool = runtime.pool("codec", threads);
   auto made = std::make_shared<EncodedStore>(std::move(store), std::move(*opened.codec), spec.block_bytes, pool,
                                              threads, spec.memory_bytes);

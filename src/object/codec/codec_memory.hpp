@@ -36,6 +36,7 @@ class CodecMemory {
   };
   asio::awaitable<Slot> take();  ///< throws operation_aborted when cancelled
 
+  std::size_t slots() const { return slots_; }
   std::size_t total_bytes() const { return slot_bytes_ * slots_; }
 
  private:

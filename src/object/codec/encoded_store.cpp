@@ -16,8 +16,12 @@ constexpr std::size_t kFewestSlots = 2, kMostSlots = 64;
 constexpr int kFetches = 2;                                     // the second may bring what the first lost on its way
 constexpr std::uint64_t kMostOther = std::uint64_t{256} << 20;  // of an encrypted object that is no block
 
-std::size_t slots_in(std::size_t memory_bytes, std::size_t taken, std::size_t slot_bytes) {
-  return std::clamp((memory_bytes - std::min(memory_bytes, taken)) / slot_bytes, kFewestSlots, kMostSlots);
+/// How the memory is split: at most a quarter of it for plain blocks, one for each thread of the pool at most.
+std::size_t plain_slots(std::size_t memory_bytes, std::size_t block_bytes, unsigned threads) {
+  return std::clamp<std::size_t>(memory_bytes / 4 / block_bytes, 1, threads);
+}
+std::size_t stored_slots(std::size_t memory_bytes, std::size_t plain_bytes, std::size_t slot_bytes) {
+  return std::clamp((memory_bytes - std::min(memory_bytes, plain_bytes)) / slot_bytes, kFewestSlots, kMostSlots);
 }
 
 std::error_code undecodable(const ObjectKey& key, std::error_code why) {
@@ -47,10 +51,11 @@ EncodedStore::EncodedStore(StorePtr inner, Codec codec, std::uint32_t block_byte
       codec_(std::move(codec)),
       block_bytes_(block_bytes),
       pool_(pool),
+      plain_(block_bytes, plain_slots(memory_bytes, block_bytes, pool_threads)),
       // One byte more than a block can take: so that an object that is longer shows.
       stored_(codec_.stored_most(block_bytes) + 1,
-              slots_in(memory_bytes, std::size_t{block_bytes} * pool_threads, codec_.stored_most(block_bytes) + 1)),
-      plain_(block_bytes, pool_threads) {}
+              stored_slots(memory_bytes, plain_.total_bytes(), codec_.stored_most(block_bytes) + 1)),
+      uploads_(stored_.slots() - std::max<std::size_t>(1, stored_.slots() / 4)) {}
 
 std::optional<std::size_t> EncodedStore::block_length(const ObjectKey& key) const {
   auto length = length_in_block_key(key);
@@ -106,13 +111,16 @@ Async<std::size_t> EncodedStore::get_other(ObjectKey key, std::uint64_t offset, 
 }
 
 Async<void> EncodedStore::put(ObjectKey key, Body body) {
-  auto length = block_length(key);
-  if (length && *length == body.size()) co_return co_await put_block(std::move(key), std::move(body));
+  if (auto length = block_length(key)) {
+    if (*length != body.size()) co_return make_error_code(ObjectErrc::bad_request);  // nobody could read it
+    co_return co_await put_block(std::move(key), std::move(body));
+  }
   if (codec_.encrypts()) co_return co_await put_other(std::move(key), std::move(body));
   co_return co_await inner_->put(std::move(key), std::move(body));
 }
 
 Async<void> EncodedStore::put_block(ObjectKey key, Body body) {
+  auto permit = co_await uploads_.acquire();
   auto stored = std::make_shared<CodecMemory::Slot>(co_await stored_.take());
   std::optional<CodecMemory::Slot> gather;
   if (codec_.wants_one_piece() && body.pieces.size() != 1) gather.emplace(co_await plain_.take());

@@ -49,9 +49,9 @@ class EncodedStore final : public ObjectStore {
   Codec codec_;
   std::uint32_t block_bytes_;
   BlockingPool& pool_;
-  // Always taken in this order; who has the second waits for nothing but the pool.
-  CodecMemory stored_;  // slots of one stored block, held while it travels
-  CodecMemory plain_;   // slots of one plain block, held while a pool thread works: one for each
+  CodecMemory plain_;   // slots of one plain block, held while a pool thread works
+  CodecMemory stored_;  // slots of one stored block, held while it travels; taken before one of plain_, never after
+  Semaphore uploads_;   // not all of stored_: uploads that are tried again and again must not hold up reads
 };
 
 }  // namespace kiseki::object

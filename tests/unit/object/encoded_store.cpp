@@ -131,6 +131,37 @@ TEST_P(EncodedStoreTest, DamagedObjectsAreCorrupt) {
   });
 }
 
+/// Uploads that wait for ever (a store that takes nothing) leave a slot for reads.
+TEST_P(EncodedStoreTest, StuckUploadsDoNotHoldUpReads) {
+  test::run([this]() -> asio::awaitable<void> {
+    CO_ASSERT_OK(co_await store.put(key_of(1, 100), body_of(text_of(100, 1))));
+    Signal released;
+    auto ticket = released.ticket();
+    faulty->gate([&](Method method, ObjectKey) -> asio::awaitable<void> {
+      if (method == Method::put) co_await released.wait(ticket);
+    });
+    TaskGroup uploads(co_await asio::this_coro::executor);
+    auto upload = [](EncodedStore& encoded, int id) -> asio::awaitable<void> {
+      (void)co_await encoded.put(key_of(id, 100), body_of(text_of(100, 1)));
+    };
+    for (int id = 2; id < 20; ++id) uploads.spawn(upload(store, id));
+    auto read = co_await text_in(store, key_of(1, 100), 0, 100);
+    CO_ASSERT_OK(read);
+    EXPECT_EQ(*read, text_of(100, 1));
+    released.notify_all();
+    co_await uploads.join();
+    EXPECT_EQ(bucket->count(), 19u);
+  });
+}
+
+TEST_P(EncodedStoreTest, ABlockOfAnotherLengthThanItsNameIsRefused) {
+  test::run([this]() -> asio::awaitable<void> {
+    auto put = co_await store.put(key_of(1, 100), body_of("short"));
+    CO_ASSERT_TRUE(!put);
+    EXPECT_EQ(to_errno(put.error()), EINVAL);
+  });
+}
+
 /// Hundreds of requests share the two slots: all are served, in bounded memory.
 TEST_P(EncodedStoreTest, ManyAtOnceShareFewSlots) {
   EXPECT_LT(store.memory_bytes(), 5 * (kBlock + 8192u));
