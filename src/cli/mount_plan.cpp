@@ -97,11 +97,11 @@ void plan_kernel_side(const Settings& settings, MountPlan& plan) {
   plan.device.subtype = "kiseki";
   plan.device.allow_other = is_root() || o.allow_other;
   plan.device.default_permissions = !settings.on("non-default-permission");
-  plan.device.read_only = false;  // as in JuiceFS, the kernel's side stays rw; the client refuses
-  for (const auto& option : o.kernel) {
-    if (option == "suid") plan.device.suid = true;
-    if (option == "dev") plan.device.dev = true;
-    if (option == "noexec") plan.device.exec = false;
+  plan.device.read_only = false;         // as in JuiceFS, the kernel's side stays rw; the client refuses
+  for (const auto& option : o.kernel) {  // the last word counts, as with mount(8)
+    if (option == "suid" || option == "nosuid") plan.device.suid = option == "suid";
+    if (option == "dev" || option == "nodev") plan.device.dev = option == "dev";
+    if (option == "exec" || option == "noexec") plan.device.exec = option == "exec";
     if (option == "atime" || option == "relatime" || option == "strictatime") plan.device.noatime = false;
   }
   auto io = std::clamp<std::uint64_t>(settings.count("max-fuse-io"), 4096, 1u << 20) & ~std::uint64_t{4095};

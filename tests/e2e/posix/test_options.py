@@ -42,6 +42,9 @@ class OptionsTest(mounted.MountedTest):
         self.assertFalse({"nosuid", "nodev"} & self.options())
         with open(self.path("null"), "wb") as device:
             device.write(b"gone")
+        self.remount("-o", "dev,suid,noexec", "-o", "nosuid")
+        self.assertLessEqual({"nosuid", "noexec"}, self.options(), "the last word counts")
+        self.assertNotIn("nodev", self.options())
         script = self.make("script", b"#!/bin/sh\n")
         os.chmod(script, 0o755)
         self.assertEqual("EACCES", refusal(subprocess.run, [script]))
