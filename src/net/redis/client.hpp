@@ -43,10 +43,10 @@ struct ClientOptions {
 /// -MOVED, ...) are hidden: the request is sent again until the deadline, unless part of its batch was executed.
 ///
 /// Tracking: the server remembers for each of our connections which keys it has read since they last changed, by
-/// scripts too if they declare them (seen on Redis 7.0: a key that a script only computes is not tracked), and tells when
-/// another connection changes one of them (CLIENT TRACKING, REDIRECT, NOLOOP). A key that
-/// the same connection changes is forgotten without a word: a script that changes a key it wants to hear about reads it
-/// once more after the change. Changes by another of our own loops are heard like anybody's.
+/// scripts too if they declare them (seen on Redis 7.0: a key that a script only computes is not tracked), and tells
+/// when another connection changes one of them (CLIENT TRACKING, REDIRECT, NOLOOP). A key that the same connection
+/// changes is forgotten without a word: a script that changes a key it wants to hear about reads it once more after the
+/// change. Changes by another of our own loops are heard like anybody's.
 class Client {
  public:
   /// Connects, checks the server, and finds out what it can do. Blocks, so call it before the loops serve, but after
