@@ -13,6 +13,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -22,17 +23,21 @@
 /// Servers of Redis that tests start for themselves: a folder and a port of their own, gone with the object.
 namespace kiseki::test {
 
-/// A TCP port nobody listens on now.
+/// A TCP port nobody listens on now: below those the kernel gives to clients (32768 up), so that no connection takes it
+/// before the server does, and low enough for a Cluster node, whose bus may listen 10000 above.
 inline std::uint16_t free_port() {
-  int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in at{};
-  at.sin_family = AF_INET;
-  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof at;
-  ::bind(fd, reinterpret_cast<sockaddr*>(&at), sizeof at);
-  ::getsockname(fd, reinterpret_cast<sockaddr*>(&at), &size);
-  ::close(fd);
-  return ntohs(at.sin_port);
+  static std::mt19937 random(std::random_device{}());
+  std::uniform_int_distribution<int> ports(10240, 32000);
+  for (;;) {
+    int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    at.sin_port = htons(static_cast<std::uint16_t>(ports(random)));
+    bool is_free = ::bind(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0;
+    ::close(fd);
+    if (is_free) return ntohs(at.sin_port);
+  }
 }
 
 /// Says bytes to a server on this machine and answers what comes back within the time, at most `enough` bytes of it.

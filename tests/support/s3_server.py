@@ -23,6 +23,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+from ports import free_ports
 import uuid
 
 KEY, SECRET = "TESTKEY", "TESTSECRET"
@@ -82,15 +84,6 @@ debug rgw = 0
 
 class CannotStart(Exception):
     """No server here: a program is missing, or it did not come up. Says which and where its log is."""
-
-
-def free_ports(count):
-    """Ports nobody listens on now. All are held until all are known, so they differ."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in held]
-    for s in held:
-        s.close()
-    return ports
 
 
 def make_certificates(directory):

@@ -140,7 +140,7 @@ class TroubleTest(unittest.TestCase):
     def test_a_read_only_server_is_waited_for(self):
         write(self.mount / "file", b"x")
         self.server.command("CONFIG", "SET", "replica-serve-stale-data", "yes")
-        self.server.command("REPLICAOF", "127.0.0.1", str(redis.free_port()))
+        self.server.command("REPLICAOF", "127.0.0.1", str(mounted.free_port()))
         new = Later(lambda: os.mkdir(self.mount / "dir"))
         time.sleep(0.7)
         self.assertTrue(new.running())

@@ -9,13 +9,15 @@ import json
 import os
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "support"))
+from ports import free_port  # noqa: E402,F401  (tests say mounted.free_port)
 
 SKIPPED_ALL = 77  # what CTest knows as "skipped"
 MARK = "KISEKI_TEST_VOLUME"
@@ -76,13 +78,6 @@ def clean_up_and_end(*_):
         for volume in list(OPEN_VOLUMES):
             volume.close()
     os._exit(1)
-
-
-def free_port():
-    """A TCP port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def base_dir():

@@ -2,7 +2,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -10,18 +9,12 @@ import time
 import mounted
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Server:
     """redis-server with an append-only file that is written every second; gone with the test."""
 
     def __init__(self, test, *config):
         mounted.need_tool("redis-server", "redis-cli")
-        self.port = free_port()
+        self.port = mounted.free_port()
         self.folder = tempfile.mkdtemp(prefix=f"{mounted.PREFIX}{os.getpid()}-redis-", dir=mounted.base_dir())
         self.config = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder, "--save", "", "--appendonly", "yes",
                        "--appendfsync", "everysec", "--logfile", os.path.join(self.folder, "log"), *config]
@@ -78,7 +71,7 @@ class Sentinels:
             if self.servers[1].info("master_link_status") == "up":
                 break
             time.sleep(0.05)
-        self.ports = [free_port() for _ in range(3)]
+        self.ports = [mounted.free_port() for _ in range(3)]
         self.folder = tempfile.mkdtemp(prefix=f"{mounted.PREFIX}{os.getpid()}-sentinel-", dir=mounted.base_dir())
         self.watchers = []
         test.addCleanup(self.close)
@@ -122,7 +115,7 @@ class Cluster:
     """Three masters; a volume lives in the slot of its database's number."""
 
     def __init__(self, test):
-        buses = [free_port() for _ in range(3)]
+        buses = [mounted.free_port() for _ in range(3)]
         self.nodes = [Server(test, "--cluster-enabled", "yes", "--cluster-port", str(bus)) for bus in buses]
         for i, node in enumerate(self.nodes):
             node.command("CLUSTER", "ADDSLOTSRANGE", str((0, 5461, 10923)[i]), str((5460, 10922, 16383)[i]), db=0)
