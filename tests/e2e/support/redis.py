@@ -157,9 +157,10 @@ class Proxy:
 class Volume(mounted.Volume):
     """A volume on Redis, reached at a URL or at a port: the server's, or a proxy's."""
 
-    def __init__(self, test, where, trash_days=0, query=""):
+    def __init__(self, test, where, trash_days=0, query="", format_flags=()):
         super().__init__(test, formatted=False)
         self.meta = (where if isinstance(where, str) else f"redis://127.0.0.1:{where}/1") + query
-        made = self.run("format", self.meta, "e2e", "--storage", "file", "--bucket", self.objects, "--trash-days", str(trash_days), check=False)
+        made = self.run("format", self.meta, "e2e", "--storage", "file", "--bucket", self.objects, "--trash-days", str(trash_days), *format_flags,
+                        check=False)
         mounted.need("no metadata engine" not in made.stderr, "this build has no engine for Redis")
         test.assertEqual(0, made.returncode, made.stdout + made.stderr)
