@@ -81,6 +81,12 @@ class RedisProxy {
     cuts_left_ = times;
   }
   int cuts() const { return cuts_; }
+  /// The next piece from a client that contains `mark` is passed on so much later, and all that comes behind it.
+  void hold(std::string mark, Nanoseconds time) {
+    std::lock_guard lock(mutex_);
+    held_mark_ = std::move(mark);
+    held_for_ = time;
+  }
 
  private:
   struct Piece {
@@ -187,7 +193,8 @@ class RedisProxy {
       }
       std::string bytes(buffer, static_cast<std::size_t>(got));
       if (up ? !note_request(link, bytes) : !note_reply(link)) return;
-      if (!partitioned_) way.pieces.push_back({due(), std::move(bytes)});
+      auto late = up ? held(bytes) : Nanoseconds(0);
+      if (!partitioned_) way.pieces.push_back({due() + late, std::move(bytes)});
     }
   }
 
@@ -210,6 +217,13 @@ class RedisProxy {
     if (!link.doomed) return true;
     close_link(link, true);
     return false;
+  }
+
+  Nanoseconds held(const std::string& bytes) {
+    std::lock_guard lock(mutex_);
+    if (held_mark_.empty() || bytes.find(held_mark_) == std::string::npos) return Nanoseconds(0);
+    held_mark_.clear();
+    return held_for_;
   }
 
   Clock::time_point due() {
@@ -247,7 +261,8 @@ class RedisProxy {
   double loss_ = 0;
   Nanoseconds hold_{};
   Cut cut_where_ = Cut::request;
-  std::string cut_mark_;
+  std::string cut_mark_, held_mark_;
+  Nanoseconds held_for_{};
   int cuts_left_ = 0;
   std::minstd_rand chance_{12345};
   std::thread thread_;

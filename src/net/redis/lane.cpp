@@ -19,7 +19,6 @@ constexpr auto kTick = std::chrono::milliseconds(50);                // grain of
 constexpr int kIdleTicks = 20;                                       // then the clock sleeps
 constexpr auto kLongestReconnect = std::chrono::milliseconds(1000);  // a server that is back is noticed soon
 constexpr auto kRetirement = std::chrono::milliseconds(1000);        // for replies of a server we leave
-constexpr auto kTrackingDeadline = std::chrono::seconds(10);
 constexpr auto kLongestRefusal = std::chrono::milliseconds(500);
 
 SteadyTime now() { return std::chrono::steady_clock::now(); }
@@ -40,6 +39,7 @@ struct Lane::Connection {
   std::uint64_t queued_bytes = 0, written_bytes = 0;  ///< of the stream so far
   std::uint64_t handed_bytes = 0;                     ///< those that a write under way may have sent are among them
   std::string out;
+  bool answered = false;  ///< a request, at least
   bool broken = false;
   bool writing = false;
   SteadyTime writing_since{};  ///< when writing
@@ -84,12 +84,16 @@ asio::awaitable<void> Lane::run() {
       co_await wait_before_next_try();
       continue;
     }
-    backoff_.reset();
     connection_ = connection;
     tasks_.spawn(write_requests(connection));
     if (around_.tracker) retrack(around_.tracker->current());  // should it have begun anew meanwhile
     co_await read_replies(connection);
     lose(*connection);
+    // A server that takes connections only to drop them is as good as none.
+    if (connection->answered || now() - connection->since > kLongestReconnect)
+      backoff_.reset();
+    else
+      co_await wait_before_next_try();
   }
 }
 
@@ -102,7 +106,10 @@ asio::awaitable<Lane::ConnectionPtr> Lane::connect() {
     co_return nullptr;
   }
   auto connection = std::make_shared<Connection>(std::move(*connected));
-  co_await be_tracked(*connection);
+  if (auto tracked = co_await be_tracked(*connection); !tracked) {
+    around_.away.trouble("CLIENT TRACKING: " + tracked.error().message());
+    co_return nullptr;
+  }
   around_.away.good();
   co_return connection;
 }
@@ -137,6 +144,7 @@ bool Lane::take_replies(Connection& connection) {
     auto& request = *flights_.front().request;
     request.take(std::move(reply));
     if (!request.whole()) continue;
+    connection.answered = true;
     commands_in_flight_ -= request.sent_commands();
     auto whole = std::move(flights_.front().request);
     flights_.pop_front();
@@ -174,9 +182,12 @@ void Lane::refused(RequestPtr request, const Reply& why) {
   if (prefix == "MOVED" || prefix == "READONLY" || prefix == "MASTERDOWN" || prefix == "CLUSTERDOWN") retire();
   if (prefix != "MOVED") around_.refusing.trouble(why.text);
   const auto& address = around_.topology.address();
-  auto wait = Backoff::nth(address.min_backoff, std::min(address.max_backoff, kLongestRefusal), request->attempts++);
-  request->not_before = now() + (prefix == "MOVED" ? Backoff::Time(0) : wait);
+  auto wait = Backoff::nth(address.min_backoff, std::min(address.max_backoff, kLongestRefusal), request->attempts);
+  auto at_once = prefix == "MOVED" && request->attempts == 0;  // nodes that send us to and fro are no better than away
+  ++request->attempts;
+  request->not_before = now() + (at_once ? Backoff::Time(0) : wait);
   later_.push_back(std::move(request));
+  clock_.wake();
 }
 
 /// The slot is moving, and these keys are at the other node already. Rare, so each request has a connection of its own.
@@ -189,7 +200,9 @@ asio::awaitable<void> Lane::ask_elsewhere(RequestPtr request, Endpoint node) {
   auto exchange = [](Lane& lane, Endpoint to, std::string out, std::size_t count, bool& sent) -> Async<Replies> {
     Replies none, replies;
     std::string why;
-    CO_TRY(auto link, co_await lane.around_.topology.connect_to(std::move(to), {}, none, why));
+    auto patience = lane.around_.topology.address().connect_timeout;
+    auto greeting = lane.around_.topology.connect_to(std::move(to), {}, none, why);
+    CO_TRY(auto link, co_await with_timeout(patience, std::move(greeting)));
     sent = true;
     CO_CHECK(co_await link->send(std::move(out)));
     for (std::size_t i = 0; i < count; ++i) {
@@ -202,7 +215,8 @@ asio::awaitable<void> Lane::ask_elsewhere(RequestPtr request, Endpoint node) {
   Guard never_silent([request] { request->end(Errc::reply_lost); });
   auto sent = false;
   auto work = exchange(*this, std::move(node), std::move(bytes), request->commands.size(), sent);
-  auto replies = co_await with_timeout(around_.topology.address().connect_timeout, std::move(work));
+  auto replies = co_await with_timeout(request->deadline - now(), std::move(work));
+  if (!replies && sent && request->deadline <= now()) request->end(Errc::timed_out);
   if (request->ended || (!replies && sent && request->resend == Resend::never)) co_return;
   never_silent.dismiss();
   const Reply later{.kind = Reply::Kind::error, .text = "TRYAGAIN"};
@@ -303,10 +317,7 @@ asio::awaitable<void> Lane::watch_clock() {
     auto time = now();
     end_expired(time);
     requeue_due(time);
-    auto silent =
-        connection_ && !flights_.empty() && time - flights_.front().sent_at > around_.topology.address().read_timeout;
-    auto retired = connection_ && connection_->retiring && time > connection_->retire_by;
-    if (silent || retired) connection_->link->stream().close();
+    if (connection_ && is_stuck(*connection_, time)) connection_->link->stream().close();
   }
 }
 
@@ -341,17 +352,18 @@ void Lane::requeue_due(SteadyTime time) {
   if (!queue_.empty() && connection_) writer_.wake();
 }
 
-asio::awaitable<void> Lane::be_tracked(Connection& connection) {
-  if (!around_.tracker) co_return;
+/// Without a reply the connection is of no use: it may still come, and be taken for that of the first request.
+Async<void> Lane::be_tracked(Connection& connection) {
+  if (!around_.tracker) co_return Result<void>{};
   auto redirect = around_.tracker->current();
   if (redirect.generation == 0 || redirect.at != connection.at) {
     around_.tracker->lane_tracked(index_, 0);
-    co_return;
+    co_return Result<void>{};
   }
   auto ask = connection.link->ask_one(redirect.command());
-  auto reply = co_await with_timeout(around_.topology.address().connect_timeout, std::move(ask));
-  tracking_answered(connection, reply ? *reply : Reply{.kind = Reply::Kind::error, .text = "LOST"},
-                    redirect.generation);
+  CO_TRY(auto reply, co_await with_timeout(around_.topology.address().connect_timeout, std::move(ask)));
+  tracking_answered(connection, reply, redirect.generation);
+  co_return Result<void>{};
 }
 
 void Lane::retrack(Tracker::Redirect redirect) {
@@ -362,14 +374,25 @@ void Lane::retrack(Tracker::Redirect redirect) {
   });
 }
 
+/// Until the server has answered, or there is nothing to ask for any more: while one lane reads untracked, nothing read
+/// by any of them is known to be right.
 asio::awaitable<void> Lane::track_anew(Tracker::Redirect redirect) {
   auto connection = connection_;
   if (!connection || redirect.generation == 0 || redirect.at != connection->at) co_return;
-  Commands commands(1, redirect.command());
-  auto request = std::make_shared<Request>(std::move(commands), Resend::never, now() + kTrackingDeadline);
-  auto answered = co_await detail::park(request->waiter, [this, request] { enqueue(request); });
-  auto lost = !answered || request->error || connection != connection_;
-  if (!lost) tracking_answered(*connection, request->replies.front(), redirect.generation);
+  auto wanted = [&] {
+    return connection == connection_ && connection->tracked != redirect.generation &&
+           around_.tracker->current().generation == redirect.generation;
+  };
+  while (wanted()) {
+    Commands commands(1, redirect.command());
+    auto deadline = now() + around_.topology.address().connect_timeout;
+    auto request = std::make_shared<Request>(std::move(commands), Resend::never, deadline);
+    auto answered = co_await detail::park(request->waiter, [this, request] { enqueue(request); });
+    if (!answered) co_return;
+    if (!request->error && connection == connection_)
+      co_return tracking_answered(*connection, request->replies.front(), redirect.generation);
+    co_await sleep_for(kTick);
+  }
 }
 
 void Lane::tracking_answered(Connection& connection, const Reply& reply, std::uint64_t generation) {
@@ -378,7 +401,7 @@ void Lane::tracking_answered(Connection& connection, const Reply& reply, std::ui
     connection.tracked = generation;
     return tracker.lane_tracked(index_, generation);
   }
-  auto passing = reply.error_prefix() == "LOST" || meaning_of(reply) == Errc::refused ||
+  auto passing = meaning_of(reply) == Errc::refused ||
                  reply.text.find("does not exist") != std::string::npos;  // the other connection has gone meanwhile
   if (!passing) return tracker.refused(reply.text);
   tracker.lane_lost(index_);

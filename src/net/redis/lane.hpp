@@ -55,7 +55,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
 
   asio::awaitable<void> run();
   asio::awaitable<ConnectionPtr> connect();
-  asio::awaitable<void> be_tracked(Connection& connection);
+  Async<void> be_tracked(Connection& connection);
   asio::awaitable<void> wait_before_next_try();
   asio::awaitable<void> read_replies(ConnectionPtr connection);
   asio::awaitable<void> write_requests(ConnectionPtr connection);

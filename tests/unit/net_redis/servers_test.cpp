@@ -183,5 +183,23 @@ TEST(RedisServers, ClusterMovesTheSlotAway) {
   EXPECT_NE(set.node(to).command("GET {0}a", 7).find("3"), std::string::npos);
 }
 
+TEST(RedisServers, ANodeThatIsToTakeOverAndIsStoppedHoldsUpNobodyForEver) {
+  test::ClusterSet set;
+  Connected client(set.url() + "?dial_timeout=1500ms", {.deadline = std::chrono::milliseconds(2000)});
+  auto slot = slot_of("{0}");
+  auto from = test::ClusterSet::owner_of(slot), to = (from + 1) % 3;
+  auto number = std::to_string(slot);
+  ASSERT_EQ(client.one(Command("GET", "{0}a"))->kind, Reply::Kind::nil);
+  set.node(to).command("CLUSTER SETSLOT " + number + " IMPORTING " + set.id_of(from));
+  set.node(from).command("CLUSTER SETSLOT " + number + " MIGRATING " + set.id_of(to));
+  set.node(to).stall();
+  auto begin = std::chrono::steady_clock::now();
+  auto reply = client.one(Command("INCR", "{0}a"));  // -ASK
+  EXPECT_EQ(reply.error(), Errc::refused);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(5000));
+  set.node(to).resume();
+  EXPECT_EQ(client.one(Command("INCR", "{0}a"))->integer, 1);
+}
+
 }  // namespace
 }  // namespace kiseki::net::redis

@@ -132,6 +132,58 @@ TEST(RedisTrouble, APartitionEndsAtTheDeadlineAndHeals) {
   EXPECT_TRUE(soon([&] { return client->tracking(); }, milliseconds(8000)));
 }
 
+TEST(RedisTrouble, ALateWordOnTrackingIsNoReplyToARequest) {
+  Scene scene;
+  scene.server.command("SET k v");
+  Connected client(scene.proxy.url() + "?dial_timeout=200ms");
+  ASSERT_TRUE(soon([&] { return client->tracking(); }));
+  scene.proxy.hold("TRACKING", milliseconds(500));
+  auto reply = client.one(Command("GET", "k"));
+  ASSERT_TRUE(reply) << reply.error().message();
+  EXPECT_EQ(reply->text, "v");
+  std::this_thread::sleep_for(milliseconds(500));
+  EXPECT_EQ(client.one(Command("GET", "k"))->text, "v");
+}
+
+TEST(RedisTrouble, ALaneThatCouldNotBeTrackedIsAskedAgain) {
+  Scene scene;
+  Connected client(scene.proxy.url() + "?dial_timeout=200ms");
+  ASSERT_TRUE(client.one(Command("PING")));
+  ASSERT_TRUE(soon([&] { return client->tracking(); }));
+  scene.proxy.hold("TRACKING", milliseconds(600));
+  scene.server.command("CLIENT KILL TYPE pubsub");
+  EXPECT_TRUE(soon([&] { return !client->tracking(); }));
+  EXPECT_TRUE(soon([&] { return client->tracking(); }));
+  EXPECT_EQ(client.one(Command("ECHO", "x"))->text, "x");
+}
+
+TEST(RedisTrouble, AServerThatDropsEveryConnectionIsAskedInPauses) {
+  Scene scene;
+  Connected client(scene.proxy.url(), {.tracking = false});
+  ASSERT_TRUE(client.one(Command("PING")));
+  auto before = scene.proxy.connections();
+  scene.proxy.cut(RedisProxy::Cut::request, "GET", 1'000'000);
+  std::thread asks([&] { EXPECT_TRUE(client.one(Command("GET", "k"), Resend::when_lost)); });
+  std::this_thread::sleep_for(milliseconds(1000));
+  auto tries = scene.proxy.connections() - before;
+  scene.proxy.cut(RedisProxy::Cut::request, "GET", 0);
+  asks.join();
+  EXPECT_GE(tries, 2u);
+  EXPECT_LE(tries, 20u);
+}
+
+TEST(RedisTrouble, AWriteThatSticksEndsItsConnection) {
+  test::RedisServer server;
+  Connected client(server.url() + "?write-timeout=300ms", {.tracking = false});
+  ASSERT_TRUE(client.one(Command("PING")));
+  server.stall();
+  auto begin = std::chrono::steady_clock::now();
+  auto reply = client.one(Command("SET", "k", std::string(64 << 20, 'x')));
+  EXPECT_EQ(reply.error(), Errc::reply_lost);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, milliseconds(5000));
+  server.resume();
+}
+
 TEST(RedisTrouble, AStoppedServerIsNotTakenForARunningOne) {
   Scene scene;
   Connected client(scene.proxy.url(), {.deadline = milliseconds(600)});
