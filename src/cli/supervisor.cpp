@@ -2,17 +2,17 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <cstring>
-#include <deque>
 
+#include "cli/restart_policy.hpp"
 #include "cli/worker.hpp"
 #include "cli/worker_link.hpp"
 #include "core/log.hpp"
@@ -21,11 +21,7 @@
 namespace kiseki::cli {
 namespace {
 
-using namespace std::chrono_literals;
-using Clock = std::chrono::steady_clock;
-
-constexpr std::size_t kMostDeaths = 3;
-constexpr auto kDeathWindow = 10s;
+constexpr int kEnding[] = {SIGTERM, SIGINT, SIGHUP};
 
 volatile sig_atomic_t g_worker = 0, g_asked_to_end = 0;
 
@@ -37,11 +33,25 @@ void pass_on(int signal) {
 void install_handlers() {
   struct sigaction action{};
   action.sa_handler = pass_on;
-  for (int number : {SIGTERM, SIGINT, SIGHUP}) ::sigaction(number, &action, nullptr);
+  for (int number : kEnding) ::sigaction(number, &action, nullptr);
 }
 
 void restore_handlers() {
-  for (int number : {SIGTERM, SIGINT, SIGHUP}) ::signal(number, SIG_DFL);
+  for (int number : kEnding) ::signal(number, SIG_DFL);
+}
+
+/// Up to `limit`, or until a signal has asked us to end, or something happened on `device` that nobody waits for: its
+/// connection is gone. True: it is.
+bool wait_for_loss(int device, std::chrono::milliseconds limit) {
+  sigset_t ending, before;
+  ::sigemptyset(&ending);
+  for (int number : kEnding) ::sigaddset(&ending, number);
+  ::sigprocmask(SIG_BLOCK, &ending, &before);  // none may come between the question and the wait
+  timespec time{limit.count() / 1000, limit.count() % 1000 * 1'000'000};
+  pollfd wait{device, 0, 0};
+  bool lost = !g_asked_to_end && ::ppoll(&wait, 1, &time, &before) > 0;
+  ::sigprocmask(SIG_SETMASK, &before, nullptr);
+  return lost;
 }
 
 fuse::UniqueFd duplicate(int fd) { return fuse::UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
@@ -74,15 +84,17 @@ class Supervisor {
   int run() {
     install_handlers();
     for (;;) {
+      served_ = false;
       int status = run_one();
-      bool died = WIFSIGNALED(status);
-      if (!died) return WEXITSTATUS(status);
-      log::error("mount.worker_died", {{"signal", WTERMSIG(status)}, {"mount_point", plan_.mount_point}});
+      if (WIFEXITED(status) && (served_ || !kept_ || WEXITSTATUS(status) == 0)) return WEXITSTATUS(status);
+      auto pause = after(status);
       if (!kept_) {
         tell(fmt::format("the mount process died (signal {})", WTERMSIG(status)));
         return 1;
       }
-      if (g_asked_to_end || !may_restart()) return give_up();
+      if (!pause || g_asked_to_end) return give_up();
+      if (wait_for_loss(kept_->device.get(), *pause)) return conclude_lost();
+      if (g_asked_to_end) return give_up();
       log::info("mount.worker_restart", {{"mount_point", plan_.mount_point}});
     }
   }
@@ -119,6 +131,8 @@ class Supervisor {
       if (!message) return;  // its end is closed: it has ended or will
       if (message->ready) {
         kept_ = std::move(message->ready);
+        served_ = true;
+        policy_.serves();
         tell("");
       } else {
         tell(message->failed);
@@ -131,11 +145,22 @@ class Supervisor {
     return Handover{duplicate(kept_->device.get()), kept_->settings, kept_->session};
   }
 
-  bool may_restart() {
-    auto now = Clock::now();
-    deaths_.push_back(now);
-    while (now - deaths_.front() > kDeathWindow) deaths_.pop_front();
-    return deaths_.size() < kMostDeaths;
+  /// How long to wait after a worker that ended by itself or by a signal.
+  RestartPolicy::Pause after(int status) {
+    auto now = RestartPolicy::Clock::now();
+    if (WIFSIGNALED(status)) {
+      log::error("mount.worker_died", {{"signal", WTERMSIG(status)}, {"mount_point", plan_.mount_point}});
+      return policy_.crashed(now);
+    }
+    auto pause = policy_.failed_to_start(now);
+    log::error("mount.restart_failed",
+               {{"mount_point", plan_.mount_point}, {"again_in_ms", pause ? pause->count() : -1}});
+    return pause;
+  }
+
+  int conclude_lost() {
+    log::info("mount.ended", {{"mount_point", plan_.mount_point}, {"why", "unmounted while nothing served it"}});
+    return 1;
   }
 
   int give_up() {
@@ -153,7 +178,8 @@ class Supervisor {
   const MountPlan& plan_;
   const Report& report_;
   std::optional<Handover> kept_;
-  std::deque<Clock::time_point> deaths_;
+  RestartPolicy policy_;
+  bool served_ = false;  ///< the worker that runs, or ran last
   bool told_ = false;
 };
 

@@ -11,7 +11,8 @@ namespace kiseki::cli {
 using Report = std::function<void(const std::string& failure)>;
 
 /// Runs the worker in a child, holds the mount's FUSE descriptor, and starts another worker on it when one dies: the
-/// mount survives, files open at that moment do not. Gives up after three deaths in ten seconds and unmounts.
+/// mount survives, files open at that moment do not. While no worker can start (a database is away) applications wait;
+/// `RestartPolicy` says when to give up. Then it unmounts.
 /// Single-threaded; it never opens the volume itself. Returns the exit code of the process.
 int supervise(const MountPlan& plan, const Report& report);
 

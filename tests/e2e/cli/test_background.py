@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """`mount -d`, the default volume, fstab's way of mounting, and the supervisor."""
+import ctypes
 import os
 import shutil
 import signal
@@ -11,6 +12,9 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import mounted  # noqa: E402
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+MNT_DETACH = 2
 
 
 def name_of(pid):
@@ -42,6 +46,48 @@ class SupervisorTest(mounted.MountedTest):
         self.assertEqual(1, len(self.volume.status()["Sessions"]), "the new worker goes on with the old session")
         self.mount.unmount()
         self.assertEqual([], self.volume.status()["Sessions"])
+
+    def kill_without_database(self):
+        """The worker dies while the database cannot be opened."""
+        with open(self.path("kept"), "w") as file:
+            file.write("before")
+        away = self.volume.root + "/away"
+        first, = self.workers()
+        os.kill(first, signal.SIGSTOP)  # it keeps the files it has open
+        for name in ("", "-wal", "-shm"):
+            os.rename(self.volume.database + name, away + name)
+        os.kill(first, signal.SIGKILL)
+        self.wait_for_log("mount.restart_failed")
+        return away
+
+    def wait_for_log(self, event):
+        deadline = time.monotonic() + 20
+        while event not in self.mount.log_text():
+            self.assertLess(time.monotonic(), deadline, self.mount.log_text())
+            time.sleep(0.02)
+
+    def test_a_worker_that_cannot_start_is_tried_again(self):
+        away = self.kill_without_database()
+        waiting = subprocess.Popen(["cat", self.path("kept")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.addCleanup(waiting.kill)
+        self.assertEqual([], [pid for pid in self.mount.pids() if name_of(pid) == "kiseki-worker"])
+        for name in ("", "-wal", "-shm"):
+            os.rename(away + name, self.volume.database + name)
+        self.assertEqual("before", waiting.communicate(timeout=30)[0], self.mount.log_text())
+        self.mount.unmount()
+        self.assertEqual([], self.volume.status()["Sessions"])
+
+    def test_a_supervisor_without_a_worker_ends_when_asked(self):
+        self.kill_without_database()
+        supervisor, = self.mount.pids()
+        os.kill(supervisor, signal.SIGTERM)
+        self.mount.wait_gone()
+        self.assertFalse(os.path.ismount(self.mount.path), "a dead mount was left behind")
+
+    def test_a_supervisor_without_a_worker_ends_with_its_mount(self):
+        self.kill_without_database()
+        self.assertEqual(0, LIBC.umount2(self.mount.path.encode(), MNT_DETACH))  # umount(8) would ask the mount first
+        self.mount.wait_gone()
 
     def test_two_small_processes(self):
         pids = self.mount.pids()
