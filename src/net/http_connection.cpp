@@ -1,15 +1,11 @@
 #include "net/http_connection.hpp"
 
 #include <netinet/tcp.h>
-#include <openssl/x509_vfy.h>
 #include <sys/socket.h>
 
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/ssl/error.hpp>
-#include <boost/asio/ssl/host_name_verification.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/http/error.hpp>
+#include <cerrno>
 
 #include "core/async.hpp"
 #include "core/log.hpp"
@@ -21,122 +17,86 @@ namespace kiseki::net {
 namespace {
 
 namespace http = boost::beast::http;
-using asio::ip::tcp;
 using boost::system::error_code;
 
 /// What is received beyond a header is copied once more, so the first bite is small; a small object fits in it.
 constexpr std::size_t kFirstBite = 8 << 10;
 
-auto into_code(error_code& ec) { return asio::redirect_error(asio::use_awaitable, ec); }
+/// Of a body: a part of it that a processor's own cache holds, for those who look at it as it arrives.
+constexpr std::size_t kMostAtOnce = 256 << 10;
 
-void set_flag(tcp::socket& socket, int option) {
-  int on = 1;
-  ::setsockopt(socket.native_handle(), IPPROTO_TCP, option, &on, sizeof on);  // a refusal costs speed only
-}
-
-bool is_verification_failure(const error_code& ec) {
-  return ec.category() == asio::error::get_ssl_category() &&
-         ERR_GET_REASON(static_cast<unsigned long>(ec.value())) == SSL_R_CERTIFICATE_VERIFY_FAILED;
-}
+iovec piece_of(const void* data, std::size_t size) { return {const_cast<void*>(data), size}; }
 
 }  // namespace
 
 HttpConnection::HttpConnection(asio::any_io_executor executor, const HttpTimeouts& timeouts)
-    : timeouts_(timeouts), socket_(std::move(executor)), in_(kFirstBite) {}
+    : timeouts_(timeouts), stream_(std::move(executor)), in_(kFirstBite) {}
 
 void HttpConnection::check(SteadyClock::time_point now) {
+  if (in_body_) {
+    auto unread = stream_.unread_bytes();
+    if (std::exchange(unread_, unread) != unread) moved_ = true;
+  }
   if (std::exchange(moved_, false)) phase_end_ = now + timeouts_.stall;
   if (now < phase_end_ && now < end_) return;
   timed_out_ = true;
-  error_code ignored;
-  socket_.close(ignored);
-}
-
-std::error_code HttpConnection::error_of(const error_code& ec) const {
-  if (timed_out_) return posix(ETIMEDOUT);
-  if (ec == asio::error::operation_aborted) return posix(ECANCELED);
-  if (ec.category() == boost::system::system_category()) return posix(ec.value());
-  if (ec == asio::error::eof || ec == asio::ssl::error::stream_truncated) return posix(ECONNRESET);
-  if (ec.category() == asio::error::get_ssl_category()) return NetErrc::tls_failed;
-  return NetErrc::malformed;
+  stream_.close();
 }
 
 Async<void> HttpConnection::connect(SocketAddress to, std::chrono::nanoseconds budget) {
-  tcp::endpoint endpoint;
-  std::memcpy(endpoint.data(), to.bytes, to.size);
-  endpoint.resize(to.size);
   begin_phase(budget);
-  error_code ec;
-  co_await socket_.async_connect(endpoint, into_code(ec));
-  if (ec) co_return error_of(ec);
-  set_flag(socket_, TCP_NODELAY);
+  auto connected = co_await stream_.connect(to);
+  if (!connected) co_return error_of(connected.error());
   co_return Result<void>{};
 }
 
 bool HttpConnection::forgive() {
-  error_code ignored;
-  socket_.close(ignored);
+  stream_.close();
   timed_out_ = false;
   return SteadyClock::now() < end_;
 }
 
 Async<void> HttpConnection::secure(std::shared_ptr<asio::ssl::context> tls, std::string host) {
-  context_ = std::move(tls);
-  tls_ = std::make_unique<asio::ssl::stream<tcp::socket&>>(socket_, *context_);
-  SSL_set_tlsext_host_name(tls_->native_handle(), host.c_str());
-  tls_->set_verify_callback(asio::ssl::host_name_verification(host));
   begin_phase(timeouts_.handshake);
-  error_code ec;
-  co_await tls_->async_handshake(asio::ssl::stream_base::client, into_code(ec));
-  if (!ec) co_return Result<void>{};
-  if (is_verification_failure(ec)) {
-    auto why = X509_verify_cert_error_string(SSL_get_verify_result(tls_->native_handle()));
-    log::warn("http.untrusted", {{"host", host}, {"why", why}});
-    co_return NetErrc::untrusted;
-  }
-  auto error = error_of(ec);
-  if (error != posix(ETIMEDOUT) && error != posix(ECANCELED)) {
-    log::warn("http.handshake", {{"host", host}, {"why", ec.message()}});
-    error = NetErrc::tls_failed;
-  }
+  std::string why;
+  auto secured = co_await stream_.secure(std::move(tls), host, why);
+  if (secured) co_return Result<void>{};
+  auto error = error_of(secured.error());
+  if (error == NetErrc::untrusted) log::warn("http.untrusted", {{"host", host}, {"why", why}});
+  if (error == NetErrc::tls_failed) log::warn("http.handshake", {{"host", host}, {"why", why}});
   co_return error;
 }
 
 bool HttpConnection::alive() {
   char byte = 0;
-  auto got = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-  if (got > 0) return tls_ != nullptr;  // session tickets; in the clear nobody speaks unasked
+  auto got = ::recv(stream_.descriptor(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (got > 0) return stream_.is_secure();  // session tickets; in the clear nobody speaks unasked
   return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
-template <class Buffers>
-asio::awaitable<std::size_t> HttpConnection::write_some(const Buffers& buffers, error_code& ec) {
-  auto sent = tls_ ? co_await tls_->async_write_some(buffers, into_code(ec))
-                   : co_await socket_.async_write_some(buffers, into_code(ec));
-  moved_ = true;
-  co_return sent;
+/// As ByteStream's.
+Async<std::size_t> HttpConnection::read_some(std::span<char> into, std::size_t coming) {
+  int on = 1;  // or a server that sends head and body apart waits 40 ms; the kernel forgets it again
+  ::setsockopt(stream_.descriptor(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+  auto got = co_await stream_.read_some(into, coming);
+  if (!got) co_return error_of(got.error());
+  if (*got > 0) moved_ = heard_ = true;
+  co_return *got;
 }
 
-asio::awaitable<std::size_t> HttpConnection::read_some(std::span<char> into, error_code& ec) {
-  set_flag(socket_, TCP_QUICKACK);  // the kernel forgets it again
-  auto buffer = asio::buffer(into.data(), into.size());
-  auto got = tls_ ? co_await tls_->async_read_some(buffer, into_code(ec))
-                  : co_await socket_.async_read_some(buffer, into_code(ec));
-  if (got > 0) moved_ = heard_ = true;
-  co_return got;
-}
-
-/// All of it, the whole remainder with each call; uses `buffers` up.
-Async<void> HttpConnection::write_all(std::span<asio::const_buffer> buffers) {
-  while (!buffers.empty()) {
-    error_code ec;
-    auto sent = co_await write_some(buffers, ec);
-    if (ec) co_return error_of(ec);
-    while (!buffers.empty() && sent >= buffers.front().size()) {
-      sent -= buffers.front().size();
-      buffers = buffers.subspan(1);
+/// All of it, the whole remainder with each call; uses `pieces` up.
+Async<void> HttpConnection::write_all(std::span<iovec> pieces) {
+  while (!pieces.empty()) {
+    auto wrote = co_await stream_.write_some(pieces);
+    if (!wrote) co_return error_of(wrote.error());
+    moved_ = true;
+    auto sent = *wrote;
+    while (!pieces.empty() && sent >= pieces.front().iov_len) {
+      sent -= pieces.front().iov_len;
+      pieces = pieces.subspan(1);
     }
-    if (sent > 0) buffers.front() += sent;
+    if (sent > 0)
+      pieces.front() = piece_of(static_cast<char*>(pieces.front().iov_base) + sent, pieces.front().iov_len - sent);
   }
   co_return Result<void>{};
 }
@@ -157,27 +117,21 @@ void write_head(const HttpRequest& request, std::string_view authority, std::str
 
 /// Sends the head and waits a little for the server's word. `answered`: it is there, and may be a refusal.
 Async<void> HttpConnection::ask_first(std::string_view head, bool& answered) {
-  asio::const_buffer only(head.data(), head.size());
+  auto only = piece_of(head.data(), head.size());
   CO_CHECK(co_await write_all({&only, 1}));
-  auto readable = [](tcp::socket& socket) -> Async<void> {
-    error_code ec;
-    co_await socket.async_wait(tcp::socket::wait_read, into_code(ec));
-    if (ec) co_return posix(ec.value());
-    co_return Result<void>{};
-  };
-  auto waited = co_await with_timeout(timeouts_.go_ahead, readable(socket_));
+  auto waited = co_await with_timeout(timeouts_.go_ahead, stream_.readable());
   if (!waited && waited.error() != posix(ETIMEDOUT)) co_return waited;
   answered = waited.has_value();
   co_return Result<void>{};
 }
 
 Async<void> HttpConnection::send_body(const HttpRequest& request, std::string_view head) {
-  std::vector<asio::const_buffer> buffers;
-  buffers.reserve(request.body.size() + 1);
-  if (!head.empty()) buffers.emplace_back(head.data(), head.size());
+  std::vector<iovec> pieces;
+  pieces.reserve(request.body.size() + 1);
+  if (!head.empty()) pieces.push_back(piece_of(head.data(), head.size()));
   for (auto piece : request.body)
-    if (!piece.empty()) buffers.emplace_back(piece.data(), piece.size());
-  co_return co_await write_all(buffers);
+    if (!piece.empty()) pieces.push_back(piece_of(piece.data(), piece.size()));
+  co_return co_await write_all(pieces);
 }
 
 Async<HttpResponse> HttpConnection::exchange(const HttpRequest& request, std::string_view authority) {
@@ -240,9 +194,9 @@ Async<void> HttpConnection::receive_head(HttpParser& parser) {
       if (in_.size() >= HttpParser::kMaxHeader) co_return NetErrc::malformed;
       in_.resize(in_.size() * 2);
     }
-    error_code ec;
-    in_end_ += co_await read_some(std::span(in_).subspan(in_end_), ec);
-    if (ec) co_return error_of(ec);
+    CO_TRY(auto got, co_await read_some(std::span(in_).subspan(in_end_)));
+    if (got == 0) co_return posix(ECONNRESET);
+    in_end_ += got;
   }
 }
 
@@ -263,12 +217,14 @@ Async<void> HttpConnection::receive_sized(HttpParser& parser, std::uint64_t size
   auto at = early;
   if (!direct) response.text.resize(size);
   auto* to = direct ? reinterpret_cast<char*>(request.into.data()) : response.text.data();
+  in_body_ = true;
   while (at < size) {
-    error_code ec;
-    at += co_await read_some({to + at, size - at}, ec);
-    if (ec) co_return error_of(ec);
+    CO_TRY(auto got, co_await read_some({to + at, std::min(size - at, kMostAtOnce)}, size - at));
+    if (got == 0) co_return posix(ECONNRESET);
+    at += got;
+    if (direct) parser.grow(got);
   }
-  if (direct) response.size = size;
+  in_body_ = false;
   co_return Result<void>{};
 }
 
@@ -285,13 +241,13 @@ Async<void> HttpConnection::receive_parsed(HttpParser& parser) {
     std::memmove(in_.data(), in_.data() + in_at_, in_end_ - in_at_);
     in_end_ -= std::exchange(in_at_, 0);
     if (in_end_ == in_.size()) co_return NetErrc::malformed;  // a chunk header longer than that
-    in_end_ += co_await read_some(std::span(in_).subspan(in_end_), ec);
-    if (ec == asio::error::eof && parser.need_eof()) {
-      parser.put_eof(ec);
-      if (ec) co_return NetErrc::malformed;
-      co_return Result<void>{};
-    }
-    if (ec) co_return error_of(ec);
+    CO_TRY(auto got, co_await read_some(std::span(in_).subspan(in_end_)));
+    in_end_ += got;
+    if (got > 0) continue;
+    if (!parser.need_eof()) co_return posix(ECONNRESET);
+    parser.put_eof(ec);
+    if (ec) co_return NetErrc::malformed;
+    co_return Result<void>{};
   }
 }
 

@@ -2,13 +2,13 @@
 
 // Heavy: for .cpp files of net only.
 
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ssl/context.hpp>
-#include <boost/asio/ssl/stream.hpp>
+#include <sys/uio.h>
+
 #include <chrono>
 #include <memory>
 
 #include "core/result.hpp"
+#include "net/byte_stream.hpp"
 #include "net/http_message.hpp"
 #include "net/http_timeouts.hpp"
 #include "net/name_lookup.hpp"
@@ -42,10 +42,8 @@ class HttpConnection {
   std::size_t place = 0;                 ///< in its pool's list of busy ones
 
  private:
-  template <class Buffers>
-  asio::awaitable<std::size_t> write_some(const Buffers& buffers, boost::system::error_code& ec);
-  asio::awaitable<std::size_t> read_some(std::span<char> into, boost::system::error_code& ec);
-  Async<void> write_all(std::span<asio::const_buffer> buffers);
+  Async<std::size_t> read_some(std::span<char> into, std::size_t coming = 1);
+  Async<void> write_all(std::span<iovec> pieces);
   Async<void> send_body(const HttpRequest& request, std::string_view head);
   Async<void> ask_first(std::string_view head, bool& answered);
   Async<HttpResponse> receive(const HttpRequest& request);
@@ -54,21 +52,21 @@ class HttpConnection {
   Async<void> receive_body(HttpParser& parser, const HttpRequest& request, HttpResponse& response);
   Async<void> receive_sized(HttpParser& parser, std::uint64_t size, const HttpRequest& request, HttpResponse& response);
   Async<void> receive_parsed(HttpParser& parser);
-  std::error_code error_of(const boost::system::error_code& ec) const;
+  std::error_code error_of(std::error_code error) const { return timed_out_ ? posix(ETIMEDOUT) : error; }
   void begin_phase(std::chrono::nanoseconds budget) {
     phase_end_ = SteadyClock::now() + budget;
     moved_ = false;
   }
 
   const HttpTimeouts& timeouts_;
-  asio::ip::tcp::socket socket_;
-  std::shared_ptr<asio::ssl::context> context_;
-  std::unique_ptr<asio::ssl::stream<asio::ip::tcp::socket&>> tls_;
+  ByteStream stream_;
   std::string head_;      // of the request
   std::vector<char> in_;  // received, not yet understood: [in_at_, in_end_)
   std::size_t in_at_ = 0, in_end_ = 0;
   SteadyClock::time_point phase_end_ = SteadyClock::time_point::max(), end_ = SteadyClock::time_point::max();
-  bool moved_ = false;  // bytes went in or out since the last check: a stall begins anew
+  bool moved_ = false;    // bytes went in or out since the last check: a stall begins anew
+  bool in_body_ = false;  // a wait may then last for many bytes
+  int unread_ = 0;        // bytes, at the last check
   bool heard_ = false, timed_out_ = false, reusable_ = false;
 };
 

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -30,6 +31,8 @@ class HttpFields {
   std::vector<Entry> entries_;
 };
 
+struct HttpResponse;
+
 /// One request. The memory under `body` and `into` is the caller's and must outlive the call.
 struct HttpRequest {
   std::string method = "GET";
@@ -37,9 +40,11 @@ struct HttpRequest {
   HttpFields fields;                             ///< without Host, Content-Length and Connection, which the client adds
   std::vector<std::span<const std::byte>> body;  ///< sent in order, gathered from where it lies
   std::span<std::byte> into;                     ///< where the body of a 2xx answer goes, if not into text
-  std::size_t text_limit = 1 << 20;              ///< bytes of an answer that may go into text; more is an error
-  bool expect_continue = false;                  ///< asks before it sends the body
-  std::chrono::nanoseconds limit{};              ///< of the whole request; 0: none
+  /// Told of each part of `into` as it fills, in order, while it is still in the processor's caches.
+  std::function<void(const HttpResponse&, std::span<const std::byte>)> arrived;
+  std::size_t text_limit = 1 << 20;  ///< bytes of an answer that may go into text; more is an error
+  bool expect_continue = false;      ///< asks before it sends the body
+  std::chrono::nanoseconds limit{};  ///< of the whole request; 0: none
 
   std::size_t body_size() const;
 };

@@ -27,12 +27,19 @@ class HttpParser final : public boost::beast::http::basic_parser<false> {
     if (direct()) {
       if (part.size() > request_.into.size() - response_.size) return false;
       std::memcpy(request_.into.data() + response_.size, part.data(), part.size());
-      response_.size += part.size();
+      grow(part.size());
       return true;
     }
     if (part.size() > request_.text_limit - response_.text.size()) return false;
     response_.text.append(part);
     return true;
+  }
+
+  /// So many more bytes lie where `direct` bodies go.
+  void grow(std::size_t bytes) {
+    auto part = std::span<const std::byte>(request_.into).subspan(response_.size, bytes);
+    response_.size += bytes;
+    if (request_.arrived && bytes > 0) request_.arrived(response_, part);
   }
 
  private:

@@ -9,6 +9,9 @@ namespace {
 using asio::ssl::context;
 using boost::system::error_code;
 
+/// Taken from the kernel at once and decrypted in place: four records and a little.
+constexpr std::size_t kReadAhead = 68 << 10;
+
 std::string load(context& tls, const TlsOptions& options) {
   auto failed = [](const std::string& what, const std::string& file, const error_code& ec) {
     return "the " + what + " " + file + " cannot be used: " + ec.message();
@@ -34,7 +37,10 @@ std::string load(context& tls, const TlsOptions& options) {
 TlsContext make_tls_context(const TlsOptions& options) {
   auto tls = std::make_shared<context>(context::tls_client);
   SSL_CTX_set_min_proto_version(tls->native_handle(), TLS1_2_VERSION);
-  SSL_CTX_set_mode(tls->native_handle(), SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_mode(tls->native_handle(),
+                   SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_read_ahead(tls->native_handle(), 1);
+  SSL_CTX_set_default_read_buffer_len(tls->native_handle(), kReadAhead);
   tls->set_verify_mode(options.skip_verification ? asio::ssl::verify_none : asio::ssl::verify_peer);
   if (auto error = load(*tls, options); !error.empty()) return {nullptr, std::move(error)};
   return {std::move(tls), ""};

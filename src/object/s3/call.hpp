@@ -19,6 +19,7 @@ struct S3Store::Call {
   std::vector<std::pair<std::string, std::string>> fields;  ///< names in lower case; x-amz-* are signed
   std::vector<std::span<const std::byte>> body;
   std::span<std::byte> into;
+  decltype(net::HttpRequest::arrived) arrived;  ///< told of each part of `into`
   std::size_t text_limit = 1 << 20;
   std::chrono::nanoseconds limit{};
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <ctime>
+#include <optional>
 #include <vector>
 
 #include "core/async.hpp"
@@ -72,6 +73,7 @@ net::HttpRequest S3Store::signed_request(const Call& call, const Reach& reach, c
   if (!call.query.empty()) request.target.append("?").append(call.query);
   request.body = call.body;
   request.into = call.into;
+  request.arrived = call.arrived;
   request.text_limit = call.text_limit;
   request.limit = call.limit;
   request.expect_continue = location_.go_ahead && request.body_size() >= kGoAheadBytes;
@@ -179,9 +181,44 @@ asio::awaitable<void> S3Store::keep_pause() const {
 
 namespace {
 
+/// The CRC32C of a body as it arrives, where the object states one.
+class RunningSum {
+ public:
+  explicit RunningSum(const std::byte* begin) : begin_(begin) {}
+
+  void add(const net::HttpResponse& response, std::span<const std::byte> part) {
+    if (part.data() == begin_) read_stated(response);  // also when the request was sent again
+    if (stated_) sum_ = crc32c(part, sum_);
+  }
+  /// The body's size, or `corrupt`. The whole object must have come.
+  Result<std::size_t> checked(const net::HttpResponse& response, const ObjectKey& key) const {
+    if (unreadable_)
+      log::warn("s3.checksum_unreadable", {{"key", key}, {"crc32c", response.fields.find(kChecksumField)}});
+    if (!stated_ || *stated_ == sum_ || response.size == 0) return response.size;
+    log::error("s3.checksum", {{"key", key}, {"bytes", response.size}, {"stored", *stated_}, {"received", sum_}});
+    return ObjectErrc::corrupt;
+  }
+
+ private:
+  void read_stated(const net::HttpResponse& response) {
+    auto text = response.fields.find(kChecksumField);
+    std::uint32_t value = 0;
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    auto readable = error == std::errc() && end == text.data() + text.size();
+    stated_ = readable ? std::optional(value) : std::nullopt;
+    unreadable_ = !readable && !text.empty();
+    sum_ = 0;
+  }
+
+  const std::byte* begin_;
+  std::optional<std::uint32_t> stated_;
+  bool unreadable_ = false;
+  std::uint32_t sum_ = 0;
+};
+
 /// What a GET brought, checked against what was asked.
 Result<std::size_t> checked_get(const net::HttpResponse& response, const ObjectKey& key, std::uint64_t offset,
-                                std::span<std::byte> into, bool checksums) {
+                                const std::optional<RunningSum>& sum) {
   if (response.status == 416) return std::size_t{0};  // begins past the end
   auto range = content_range(response.fields.find("content-range"));
   bool whole = offset == 0;
@@ -192,18 +229,7 @@ Result<std::size_t> checked_get(const net::HttpResponse& response, const ObjectK
     log::warn("s3.range_ignored", {{"key", key}, {"status", response.status}});
     return ObjectErrc::corrupt;
   }
-  auto stated = response.fields.find(kChecksumField);
-  if (!whole || !checksums || stated.empty()) return response.size;
-  std::uint32_t wanted = 0;
-  auto [end, error] = std::from_chars(stated.data(), stated.data() + stated.size(), wanted);
-  if (error != std::errc() || end != stated.data() + stated.size()) {
-    log::warn("s3.checksum_unreadable", {{"key", key}, {"crc32c", stated}});
-    return response.size;
-  }
-  auto found = crc32c(into.first(response.size));
-  if (found == wanted) return response.size;
-  log::error("s3.checksum", {{"key", key}, {"bytes", response.size}, {"stored", wanted}, {"received", found}});
-  return ObjectErrc::corrupt;
+  return whole && sum ? sum->checked(response, key) : Result<std::size_t>(response.size);
 }
 
 }  // namespace
@@ -214,8 +240,13 @@ Async<std::size_t> S3Store::get(ObjectKey key, std::uint64_t offset, std::span<s
   call.fields.emplace_back("range", fmt::format("bytes={}-{}", offset, offset + into.size() - 1));
   call.into = into;
   call.limit = options_.get_timeout;
+  std::optional<RunningSum> sum;
+  if (offset == 0 && location_.checksums) {
+    sum.emplace(into.data());
+    call.arrived = [&sum](const auto& response, auto part) { sum->add(response, part); };
+  }
   CO_TRY(auto response, co_await ask(std::move(call)));
-  co_return checked_get(response, key, offset, into, location_.checksums);
+  co_return checked_get(response, key, offset, sum);
 }
 
 Async<void> S3Store::put(ObjectKey key, Body body) {

@@ -26,6 +26,27 @@ class HostileServer : public HttpClientTest {
   }
 };
 
+/// What a server that restarts does to whoever is greeting it; it will be back.
+TEST_F(HostileServer, AGreetingCutShortSaysNothingOfTrust) {
+  test::FakeHttpServer server([](test::FakePeer& peer) { peer.bytes(1); });
+  HttpClient client({true, "127.0.0.1", server.port()}, {}, pool_);
+  test::run([&]() -> asio::awaitable<void> {
+    auto response = co_await client.send(get());
+    CO_ASSERT_TRUE(!response);
+    EXPECT_EQ(response.error(), posix(ECONNRESET));
+  });
+}
+
+TEST_F(HostileServer, AServerWithoutTlsIsToldFromOneThatIsAway) {
+  test::FakeHttpServer server([](test::FakePeer& peer) { peer.say("HTTP/1.1 400 Bad Request\r\n\r\n"); });
+  HttpClient client({true, "127.0.0.1", server.port()}, {}, pool_);
+  test::run([&]() -> asio::awaitable<void> {
+    auto response = co_await client.send(get());
+    CO_ASSERT_TRUE(!response);
+    EXPECT_EQ(response.error(), NetErrc::tls_failed);
+  });
+}
+
 TEST_F(HostileServer, IsNotBelieved) {
   const std::string ok = "HTTP/1.1 200 OK\r\n";
   for (const auto& [what, bytes] : std::initializer_list<std::pair<const char*, std::string>>{
