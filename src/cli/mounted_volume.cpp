@@ -105,8 +105,7 @@ Try<void> MountedVolume::open_store() {
   if (plan_.bucket) spec.bucket = stored_bucket(spec.storage, *plan_.bucket);
   spec.codec = codec_of(*format_, plan_.buffer_bytes / kCodecPart);
   spec.retries.tries = plan_.io_tries;
-  spec.retries.get_timeout = plan_.get_timeout;
-  spec.retries.put_timeout = plan_.put_timeout;
+  spec.timeouts = {.put = plan_.put_timeout, .get = plan_.get_timeout};
   spec.hedge_percentile = plan_.hedge_percentile;
   spec.limits.uploads = plan_.max_uploads;
   spec.limits.downloads = plan_.max_downloads;

@@ -67,14 +67,13 @@ OpenedStore open_store(const StoreSpec& spec, Runtime& runtime) {
   auto opened = open_shards(spec, runtime);
   if (!opened.store) return opened;
   auto store = std::move(opened.store);
+  if (!s3::is_s3(spec.storage)) store = std::make_shared<TimedStore>(std::move(store), spec.timeouts);
   store = std::make_shared<PrefixedStore>(std::move(store), spec.volume + "/");
   if (spec.meter) store = std::make_shared<MeteredStore>(std::move(store), spec.meter);
   // Limits stand below the retries: who waits to try again holds no permit.
   store = std::make_shared<LimitedStore>(std::move(store), spec.limits);
   if (spec.hedge_percentile > 0) store = std::make_shared<HedgedStore>(std::move(store), spec.hedge_percentile);
-  auto retries = spec.retries;
-  if (s3::is_s3(spec.storage)) retries.get_timeout = retries.put_timeout = {};  // it bounds each try itself
-  store = std::make_shared<RetryingStore>(std::move(store), retries);
+  store = std::make_shared<RetryingStore>(std::move(store), spec.retries);
   return encoded(std::move(store), spec.codec, runtime);
 }
 

@@ -9,6 +9,7 @@
 #include "object/metered_store.hpp"
 #include "object/retrying_store.hpp"
 #include "object/store.hpp"
+#include "object/timed_store.hpp"
 
 namespace kiseki::object {
 
@@ -21,6 +22,7 @@ struct StoreSpec {
   std::string volume;                                 ///< name of the volume: every key stands below `<volume>/`
   unsigned shards = 0;                                ///< over 1: that many buckets
   RetryPolicy retries;
+  TryTimeouts timeouts;
   CodecSpec codec;
   Limits limits;
   double hedge_percentile = 0;          ///< reads slower than this share of reads (0.99) are begun again; 0: never

@@ -18,9 +18,12 @@ class RateLimit {
   bool on() const { return per_second_ > 0; }
   /// When `bytes` may go, if they are asked for at `now`; they are counted.
   SteadyClock::time_point reserve(std::uint64_t bytes, SteadyClock::time_point now);
-  asio::awaitable<void> take(std::uint64_t bytes);  ///< waits until they may; throws when cancelled
+  void give_back(std::uint64_t bytes);  ///< reserved but not used after all
+  /// Waits until they may; throws when cancelled, and then they are not counted.
+  asio::awaitable<void> take(std::uint64_t bytes);
 
  private:
+  SteadyClock::duration cost_of(std::uint64_t bytes) const;
   const std::uint64_t per_second_;
   std::mutex mutex_;  // guards paid_until_
   SteadyClock::time_point paid_until_{};

@@ -38,11 +38,8 @@ std::chrono::nanoseconds wait_before(unsigned attempt, std::chrono::milliseconds
 template <class T, class MakeTry>
 Async<T> RetryingStore::tried(const char* verb, ObjectKey key, bool is_put, MakeTry make_try) {
   auto begun = SteadyClock::now();
-  auto timeout = is_put ? policy_.put_timeout : policy_.get_timeout;
   for (unsigned attempt = 1;; ++attempt) {
-    Async<T> op = make_try();
-    if (timeout.count() > 0) op = with_timeout(timeout, std::move(op));
-    auto result = co_await std::move(op);
+    auto result = co_await make_try();
     if (result || !worth_another_try(result.error()) || attempt >= policy_.tries) co_return result;
     auto wait = wait_before(attempt, is_put ? policy_.put_step : policy_.get_step, policy_.longest);
     if (SteadyClock::now() + wait - begun > policy_.deadline) co_return result;

@@ -13,8 +13,6 @@ struct RetryPolicy {
   std::chrono::milliseconds put_step{1000};  ///< also for remove
   std::chrono::milliseconds get_step{300};   ///< also for head and list
   std::chrono::milliseconds longest{100'000};
-  std::chrono::milliseconds put_timeout{0};  ///< of one try; 0: the inner store bounds itself
-  std::chrono::milliseconds get_timeout{0};
   std::chrono::milliseconds deadline{600'000};  ///< no try begins later than this after the first
 };
 

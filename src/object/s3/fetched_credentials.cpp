@@ -14,6 +14,7 @@ namespace kiseki::object::s3 {
 namespace {
 
 constexpr std::int64_t kRenewSeconds = 300;
+constexpr std::int64_t kPauseSeconds = 10;  // after a failure
 constexpr auto kLimit = std::chrono::seconds(10);
 
 net::HttpClient::Options client_options() {
@@ -46,17 +47,32 @@ CredentialsPtr FetchedCredentials::held(std::int64_t at_least_seconds) const {
   return good ? held_ : nullptr;
 }
 
-CredentialsPtr FetchedCredentials::ready() { return held(kRenewSeconds); }
+bool FetchedCredentials::just_failed() const { return std::time(nullptr) - failed_at_ < kPauseSeconds; }
+
+CredentialsPtr FetchedCredentials::ready() { return held(asking_ || just_failed() ? 0 : kRenewSeconds); }
+
+Async<Credentials> FetchedCredentials::ask_alone() {
+  struct Asking {
+    explicit Asking(std::atomic<bool>& flag) : flag_(flag) { flag_ = true; }
+    ~Asking() { flag_ = false; }  // also when cancelled
+    std::atomic<bool>& flag_;
+  } asking(asking_);
+  co_return co_await ask();
+}
 
 Async<CredentialsPtr> FetchedCredentials::fetch() {
   auto turn = co_await fetching_.lock();
   if (auto meanwhile = ready()) co_return meanwhile;
-  auto fetched = co_await ask();
+  auto none = ever_held_ ? ObjectErrc::unavailable : ObjectErrc::no_credentials;  // those that come back are waited for
+  if (just_failed()) co_return none;
+  auto fetched = co_await ask_alone();
   if (!fetched) {
     log::warn("s3.credentials", {{"from", name()}, {"why", fetched.error()}});
+    failed_at_ = std::time(nullptr);
     if (auto old = held(0)) co_return old;
-    co_return ObjectErrc::no_credentials;
+    co_return none;
   }
+  ever_held_ = true;
   auto made = std::make_shared<const Credentials>(std::move(*fetched));
   std::lock_guard lock(mutex_);
   held_ = made;

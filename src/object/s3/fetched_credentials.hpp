@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <mutex>
 #include <string>
 
@@ -11,7 +12,8 @@ namespace kiseki::object::s3 {
 
 /// Credentials that a service hands out for a while: the metadata service of the instance (IMDSv2) or of the container
 /// (ECS, EKS pod identity), or STS for a web identity (EKS service accounts). New ones are fetched when the old ones
-/// have less than five minutes left; while the service does not answer, the old ones serve as long as they hold.
+/// have less than five minutes left, by one request while the others go on with the old; while the service does not
+/// answer, the old ones serve as long as they hold, and it is asked again after some seconds only.
 class FetchedCredentials : public CredentialSource {
  public:
   CredentialsPtr ready() override;
@@ -25,8 +27,13 @@ class FetchedCredentials : public CredentialSource {
 
  private:
   CredentialsPtr held(std::int64_t at_least_seconds) const;
+  bool just_failed() const;
+  Async<Credentials> ask_alone();
   Mutex fetching_;
-  mutable std::mutex mutex_;  // guards held_
+  std::atomic<bool> asking_ = false;
+  std::atomic<bool> ever_held_ = false;
+  std::atomic<std::int64_t> failed_at_ = 0;  // seconds of the epoch
+  mutable std::mutex mutex_;                 // guards held_
   CredentialsPtr held_;
 };
 

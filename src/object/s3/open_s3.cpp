@@ -36,8 +36,8 @@ OpenedStore open_s3(const StoreSpec& spec, const std::string& bucket, Runtime& r
   S3Store::Options options;
   options.storage_class = spec.storage_class;
   options.tag = tagging(spec.tag);
-  options.get_timeout = spec.retries.get_timeout;
-  options.put_timeout = spec.retries.put_timeout;
+  options.get_timeout = spec.timeouts.get;
+  options.put_timeout = spec.timeouts.put;
   options.environment = &environment;
   auto& pool = runtime.pool("name-lookup", kLookupThreads);
   auto keys = find_credentials(spec.storage, {spec.access_key, spec.secret_key, spec.session_token}, environment, pool);

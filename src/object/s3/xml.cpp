@@ -74,6 +74,9 @@ XmlWalk::Step XmlWalk::next() {
   }
 }
 
+/// "&#x10FFFF;" and nothing is longer; a search to the end for each '&' would let a server keep us busy for minutes.
+constexpr std::size_t kLongestEntity = 16;
+
 std::string XmlWalk::text() const {
   std::string out;
   for (auto rest = before_; !rest.empty();) {
@@ -81,7 +84,7 @@ std::string XmlWalk::text() const {
     out.append(rest.substr(0, at));
     if (at == std::string_view::npos) break;
     rest.remove_prefix(at);
-    auto end = rest.find(';');
+    auto end = rest.substr(0, kLongestEntity).find(';');
     if (end != std::string_view::npos && append_entity(out, rest.substr(1, end - 1))) {
       rest.remove_prefix(end + 1);
     } else {

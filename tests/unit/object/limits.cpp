@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
 
+#include "core/async.hpp"
 #include "object/limited_store.hpp"
 #include "object/memory_store.hpp"
+#include "object/open_store.hpp"
 #include "support/run.hpp"
 
 namespace kiseki::object {
@@ -41,6 +43,42 @@ TEST(LimitedStore, HoldsItsRate) {
     EXPECT_GE(took, 390ms);
     EXPECT_LE(took, 3s);
   });
+}
+
+TEST(RateLimit, WhoGivesUpWaitingHasUsedNothing) {
+  test::run([]() -> asio::awaitable<void> {
+    RateLimit limit(1000);
+    co_await limit.take(1000);
+    auto wait = [](RateLimit& each) -> Async<void> {
+      co_await each.take(50'000);
+      co_return Result<void>{};
+    };
+    auto waited = co_await with_timeout(20ms, wait(limit));
+    EXPECT_EQ(waited.error(), posix(ETIMEDOUT));
+    auto now = RateLimit::SteadyClock::now();
+    EXPECT_LT(limit.reserve(1, now), now + 2s);
+  });
+}
+
+TEST(OpenStore, WhoWaitsForBandwidthIsNotTimedOut) {
+  Runtime runtime({.loops = 1});
+  runtime.start();
+  StoreSpec spec;
+  spec.storage = "mem";
+  spec.volume = "v";
+  spec.retries.tries = 1;
+  spec.timeouts = {.put = 500ms, .get = 500ms};
+  spec.limits = {.uploads = 8, .downloads = 8, .upload_per_second = 200'000};
+  auto opened = open_store(spec, runtime);
+  ASSERT_TRUE(opened.store);
+  std::string text(150'000, 'x');
+  runtime.wait([](ObjectStore& store, std::span<const char> bytes) -> asio::awaitable<void> {
+    for (int i = 0; i < 3; ++i) {
+      Body body;
+      body.pieces.push_back(std::as_bytes(bytes));
+      EXPECT_TRUE(co_await store.put("k", std::move(body)));
+    }
+  }(*opened.store, text));
 }
 
 TEST(AdaptiveGate, HalvesWhenTheStoreIsAskedTooMuchAndRecovers) {

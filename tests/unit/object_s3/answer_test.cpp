@@ -39,6 +39,14 @@ TEST(Refusal, KeepsTheServersWords) {
   EXPECT_EQ(refusal.region, "eu-west-1");
 }
 
+TEST(Xml, IsReadInOnePass) {
+  std::string ampersands(1 << 20, '&');
+  EXPECT_EQ(xml_text("<Message>" + ampersands + "</Message>", "Message"), ampersands);
+  EXPECT_EQ(xml_text("<Key>a&#x10FFFF;b</Key>", "Key"),
+            "a\xF4\x8F\xBF\xBF"
+            "b");
+}
+
 TEST(Xml, SurvivesWhatIsNone) {
   for (auto text :
        {"", "<", "<>", "<a", "</", "&", "<a>&;</a>", "<a>&#xFFFFFFFF;</a>", "<a/><a//></>", "<!-- <x -->"}) {

@@ -90,6 +90,31 @@ TEST_F(CredentialsTest, AProfileFile) {
   EXPECT_FALSE(keys_of_profile(text, "none"));
 }
 
+TEST_F(CredentialsTest, OldKeysServeWhileTheServiceIsAwayAndItIsNotAskedAllTheTime) {
+  std::atomic<int> asked{0};
+  test::FakeHttpServer server([&asked](test::FakePeer& peer) {
+    for (auto head = peer.request(); !head.empty(); head = peer.request()) {
+      if (head.starts_with("PUT ") && ++asked > 1) {
+        peer.say("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n");
+      } else if (head.starts_with("PUT ")) {
+        peer.ok("TOKEN");
+      } else if (head.starts_with("GET /latest/meta-data/iam/security-credentials/ ")) {
+        peer.ok("my-role");
+      } else {
+        peer.ok(json("ROLE", std::time(nullptr) + 60));
+      }
+    }
+  });
+  g_environment.erase("AWS_EC2_METADATA_DISABLED");
+  g_environment["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = "http://127.0.0.1:" + std::to_string(server.port());
+  EXPECT_EQ(found(), "ROLE");
+  for (int i = 0; i < 5; ++i) EXPECT_EQ((*fetch(*source_))->access_key, "ROLE") << "still good for a minute";
+  EXPECT_EQ(asked, 2) << "one try, then a pause";
+  EXPECT_TRUE(source_->ready()) << "nobody waits meanwhile";
+  source_->reject(source_->ready());
+  EXPECT_EQ(fetch(*source_).error(), ObjectErrc::unavailable) << "to be tried again, not the end";
+}
+
 TEST_F(CredentialsTest, TheInstancesRoleIsFetchedAndRenewed) {
   std::atomic<int> given{0};
   test::FakeHttpServer server([&given](test::FakePeer& peer) {
