@@ -7,7 +7,7 @@ constexpr std::size_t kReadBytes = std::size_t{64} << 10;
 
 }  // namespace
 
-Link::Link(std::unique_ptr<Stream> stream) : stream_(std::move(stream)), buffer_(kReadBytes) {}
+Link::Link(std::unique_ptr<ByteStream> stream) : stream_(std::move(stream)), buffer_(kReadBytes) {}
 
 Async<Replies> Link::ask(Commands commands) {
   std::string bytes;
@@ -48,6 +48,7 @@ Async<void> Link::send(std::string bytes) {
 
 Async<void> Link::read_more() {
   CO_TRY(auto got, co_await stream_->read_some(buffer_));
+  if (got == 0) co_return posix(EPIPE);
   if (!reader_.feed(std::span<const char>(buffer_).first(got))) co_return posix(EPROTO);
   co_return Result<void>{};
 }

@@ -15,7 +15,7 @@ namespace kiseki::net::redis {
 /// loop. Nothing here is bounded in time: callers are.
 class Link {
  public:
-  explicit Link(std::unique_ptr<Stream> stream);
+  explicit Link(std::unique_ptr<ByteStream> stream);
   /// Sends all, waits for as many replies.
   Async<Replies> ask(Commands commands);
   Async<Reply> ask_one(Command command);
@@ -24,13 +24,13 @@ class Link {
   Async<Reply> receive();
   Async<void> send(std::string bytes);
 
-  Stream& stream() { return *stream_; }
+  ByteStream& stream() { return *stream_; }
   ReplyReader& reader() { return reader_; }
-  /// Reads once from the stream into the reader.
+  /// Reads once from the stream into the reader. Errors: EPIPE at the end.
   Async<void> read_more();
 
  private:
-  std::unique_ptr<Stream> stream_;
+  std::unique_ptr<ByteStream> stream_;
   ReplyReader reader_;
   std::vector<char> buffer_;
 };

@@ -64,7 +64,7 @@ Async<Topology::Connected> Topology::find_and_connect(Commands extra, Replies& e
 
 Async<std::unique_ptr<Link>> Topology::open_link(Endpoint to, std::string& why) const {
   std::string detail;
-  auto stream = co_await Stream::connect(to, tls_, names_, detail);
+  auto stream = co_await connect_stream(to, tls_, names_, detail);
   if (!stream) {
     why = fmt::format("cannot connect to {}: {}", to.shown(), detail);
     co_return stream.error();
