@@ -44,13 +44,14 @@ HttpPool::Lease HttpPool::fresh() {
 void HttpPool::shut_down() {
   shut_down_ = true;
   idle_.clear();
+  timer_.reset();
 }
 
 void HttpPool::begin(HttpConnection& connection) {
   connection.place = busy_.size();
   busy_.push_back(&connection);
   quiet_ticks_ = 0;
-  if (slow_) timer_.cancel();  // the tick that ends so goes on fast
+  if (slow_ && timer_) timer_->cancel();  // the tick that ends so goes on fast
   if (!ticking_) tick_soon();
 }
 
@@ -64,8 +65,8 @@ void HttpPool::tick_soon() {
   if (shut_down_) return;
   ticking_ = true;
   slow_ = quiet_ticks_ >= kQuietTicks;
-  timer_.expires_after(slow_ ? HttpConnection::SteadyClock::duration(kSlowTick) : kTick);
-  timer_.async_wait([weak = weak_from_this()](boost::system::error_code) {
+  timer_->expires_after(slow_ ? HttpConnection::SteadyClock::duration(kSlowTick) : kTick);
+  timer_->async_wait([weak = weak_from_this()](boost::system::error_code) {
     if (auto pool = weak.lock()) pool->tick();
   });
 }

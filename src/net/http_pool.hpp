@@ -5,6 +5,8 @@
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "net/http_connection.hpp"
@@ -16,7 +18,7 @@ namespace kiseki::net {
 class HttpPool : public std::enable_shared_from_this<HttpPool> {
  public:
   HttpPool(asio::any_io_executor executor, HttpTimeouts timeouts, std::size_t most_idle)
-      : executor_(std::move(executor)), timeouts_(timeouts), most_idle_(most_idle), timer_(executor_) {}
+      : executor_(std::move(executor)), timeouts_(timeouts), most_idle_(most_idle), timer_(std::in_place, executor_) {}
 
   /// A connection in use; ends with its lease unless it was given back.
   class Lease {
@@ -41,7 +43,7 @@ class HttpPool : public std::enable_shared_from_this<HttpPool> {
 
   Lease take_idle();  ///< the one used last that is still alive; empty: there is none
   Lease fresh();      ///< not connected yet
-  /// All idle ones end, and those that come back: their loop is going away.
+  /// All idle ones end, and those that come back: their loop is going away, and we may live longer.
   void shut_down();
   bool is_shut_down() const { return shut_down_; }
   const HttpTimeouts& timeouts() const { return timeouts_; }
@@ -55,7 +57,7 @@ class HttpPool : public std::enable_shared_from_this<HttpPool> {
   asio::any_io_executor executor_;
   const HttpTimeouts timeouts_;
   const std::size_t most_idle_;
-  asio::steady_timer timer_;
+  std::optional<asio::steady_timer> timer_;            // gone once shut down
   std::vector<std::unique_ptr<HttpConnection>> idle_;  // used last at the end
   std::vector<HttpConnection*> busy_;
   int quiet_ticks_ = 0;

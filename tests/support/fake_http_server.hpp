@@ -102,7 +102,10 @@ class FakeHttpServer {
     port_ = ntohs(at.sin_port);
     acceptor_ = std::thread([this] { accept_loop(); });
   }
-  ~FakeHttpServer() {
+  ~FakeHttpServer() { stop(); }
+  /// Cuts what is open and waits for every `serve` to return: what they saw may be read then.
+  void stop() {
+    if (!acceptor_.joinable()) return;
     ::shutdown(listener_, SHUT_RDWR);
     acceptor_.join();
     ::close(listener_);

@@ -44,6 +44,7 @@ TEST_F(HttpClientTest, SendsWhatItIsGivenAndReceivesIntoTheCallersMemory) {
     EXPECT_TRUE(response->text.empty());
   });
   EXPECT_EQ(into.substr(299'999, 5), "xend.");
+  server.stop();
   auto head = "PUT /a?b=c HTTP/1.1\r\nHost: 127.0.0.1:" + std::to_string(server.port()) +
               "\r\nX-Mine: 1\r\nContent-Length: 200001\r\n\r\n";
   EXPECT_EQ(seen.substr(0, head.size()), head);
@@ -65,6 +66,7 @@ TEST_F(HttpClientTest, SendsManyPieces) {
       request.body.push_back(std::as_bytes(std::span(body)).subspan(i * 1000, 1000));
     CO_ASSERT_OK(co_await client.send(std::move(request)));
   });
+  server.stop();
   EXPECT_TRUE(seen.ends_with(body));
 }
 

@@ -62,6 +62,7 @@ TEST_F(ThroughAProxy, PlainRequestsNameTheWholeUrl) {
     CO_ASSERT_OK(response);
     EXPECT_EQ(response->text, "proxied");
   });
+  server.stop();
   EXPECT_TRUE(seen.starts_with("GET http://store.example/a HTTP/1.1\r\nHost: store.example\r\n")) << seen;
   EXPECT_NE(seen.find("Proxy-Authorization: Basic dXNlcjpwQHNz\r\n"), std::string::npos) << seen;
 }
@@ -78,6 +79,7 @@ TEST_F(ThroughAProxy, TlsGoesThroughATunnel) {
     auto response = co_await client.send(get());
     EXPECT_FALSE(response);  // nobody speaks TLS there
   });
+  server.stop();
   EXPECT_TRUE(seen.starts_with("CONNECT store.example:443 HTTP/1.1\r\nHost: store.example:443\r\n")) << seen;
   EXPECT_EQ(hello, "\x16") << "a TLS handshake";
 }
