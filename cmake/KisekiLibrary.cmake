@@ -10,7 +10,14 @@ function(kiseki_library name)
   set_property(GLOBAL APPEND PROPERTY KISEKI_LAYERS "${name}:${arg_DEPENDS}")
 endfunction()
 
+# kiseki_time_limit(VARIABLE SECONDS): CTest's TIMEOUT for a test that may take so long without a sanitizer.
+function(kiseki_time_limit variable seconds)
+  math(EXPR limit "${seconds} * ${KISEKI_SLOWDOWN}")
+  set(${variable} ${limit} PARENT_SCOPE)
+endfunction()
+
 # kiseki_test(NAME SOURCES a.cpp ... DEPENDS room ... [LABELS l ...]): one GoogleTest program, run by ctest as a whole.
+# Those that need no mount make up the target `suites`.
 function(kiseki_test name)
   cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;DEPENDS;LINK;LABELS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
@@ -22,6 +29,10 @@ function(kiseki_test name)
     set(arg_TIMEOUT 300)
   endif()
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}" SKIP_REGULAR_EXPRESSION "SKIPPED ALL"
-    ENVIRONMENT "KISEKI_SHARED=${KISEKI_SHARED}")
+  if(arg_LABELS MATCHES "^(unit|contract|model|wire)$")
+    add_dependencies(suites ${name})
+  endif()
+  kiseki_time_limit(limit ${arg_TIMEOUT})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${limit} LABELS "${arg_LABELS}" SKIP_REGULAR_EXPRESSION "SKIPPED ALL"
+    ENVIRONMENT "KISEKI_SHARED=${KISEKI_SHARED};${KISEKI_TEST_ENVIRONMENT}")
 endfunction()
