@@ -35,6 +35,7 @@ install_packages() {
   missing=$(missing_packages "$@")
   [ -n "$missing" ] || return 0
   say "Installing Debian packages: $missing"
+  as_root true || fail "these packages are missing and sudo refuses to install them for this user: $missing"
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update ||
     printf '%s: the package lists could not be refreshed; going on with those at hand\n' "$(basename "$0")" >&2
   # shellcheck disable=SC2086  # a list of words
