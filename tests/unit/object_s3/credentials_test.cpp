@@ -166,6 +166,7 @@ TEST_F(CredentialsTest, AContainersRoleWithATokenFile) {
       "http://127.0.0.1:" + std::to_string(server.port()) + "/v1/c?x=1";
   g_environment["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"] = file("token", "let-me-in\n");
   EXPECT_EQ(found(), "POD");
+  server.stop();
   EXPECT_TRUE(seen.starts_with("GET /v1/c?x=1 HTTP/1.1\r\n"));
   EXPECT_NE(seen.find("Authorization: let-me-in\r\n"), std::string::npos) << seen;
 }
@@ -183,6 +184,7 @@ TEST_F(CredentialsTest, AWebIdentity) {
   g_environment["AWS_ROLE_ARN"] = "arn:aws:iam::1:role/r";
   g_environment["AWS_WEB_IDENTITY_TOKEN_FILE"] = file("jwt", "j.w.t");
   EXPECT_EQ(found(), "WEB");
+  server.stop();
   EXPECT_TRUE(seen.ends_with("RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr&RoleSessionName=kiseki&WebIdentityToken=j.w.t"))
       << seen;
 }

@@ -35,13 +35,14 @@ std::size_t bytes_of(const Result<std::size_t>& got) { return got ? *got : 0; }
 
 class S3StoreTest : public ::testing::Test {
  protected:
-  /// A store on a server that gives these answers in order, then the last one again and again.
+  /// A store on a server that gives these answers in order, then the last one again and again. Requests count anew.
   void serve(std::vector<std::string> answers) {
-    answers_ = std::move(answers);
-    server_ = std::make_unique<test::FakeHttpServer>([this](test::FakePeer& peer) {
+    server_.reset();
+    requests_.clear();
+    server_ = std::make_unique<test::FakeHttpServer>([this, answers = std::move(answers)](test::FakePeer& peer) {
       for (auto request = peer.request(); !request.empty(); request = peer.request()) {
         std::lock_guard lock(mutex_);
-        peer.say(answers_[std::min(requests_.size(), answers_.size() - 1)]);
+        peer.say(answers[std::min(requests_.size(), answers.size() - 1)]);
         requests_.push_back(std::move(request));
       }
     });
@@ -80,8 +81,8 @@ class S3StoreTest : public ::testing::Test {
   std::shared_ptr<CredentialSource> source_ = std::make_shared<FixedCredentials>(keys("KEY"));
   S3Store::Options options_;
   BlockingPool pool_{"name-lookup", 1};
-  std::mutex mutex_;  // guards answers_ and requests_
-  std::vector<std::string> answers_, requests_;
+  std::mutex mutex_;  // guards requests_
+  std::vector<std::string> requests_;
   std::unique_ptr<test::FakeHttpServer> server_;
   std::shared_ptr<S3Store> store_;
 };
@@ -208,7 +209,6 @@ TEST_F(S3StoreTest, ManyAreRemovedWithOneRequestWhereTheServerKnowsIt) {
   remove_all({});
   remove_all(ObjectErrc::access_denied);
   serve({refusal("501 Not Implemented", "NotImplemented"), "HTTP/1.1 204 No Content\r\n\r\n"});
-  requests_.clear();
   remove_all({});
   remove_all({});
   EXPECT_EQ(requests(), 7u) << "asked once, then one by one";
