@@ -9,7 +9,7 @@ namespace {
 
 /// What the cache may say for certain, else what the engine holds.
 Async<std::optional<Attr>> read_attr(Client& client, Ino ino) {
-  if (auto attr = client.cached_attr(ino)) co_return std::optional(*attr);
+  if (auto attr = client.cached_attr(ino)) co_return attr;
   Keys keys{AttrKey{ino}};
   CO_TRY(auto records, co_await client.fetch(std::move(keys)));
   auto* attr = std::get_if<Attr>(&records[0]);

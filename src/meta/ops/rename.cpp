@@ -134,7 +134,7 @@ Async<std::optional<Taken>> replace(Txn& txn, const Move& move, Ino ino, std::op
   std::optional<Taken> taken;
   if (target) {
     CO_TRY(auto gone, co_await take_name(txn, move.to, move.to_name, *target, move.trash, now));
-    taken = std::move(gone);
+    taken = gone;
   }
   CO_CHECK(co_await count_move(txn, ino, move.from, move.to));
   auto type = txn.attr(ino)->type;
