@@ -13,6 +13,7 @@
 #include "cli/mounted_volume.hpp"
 #include "cli/process_events.hpp"
 #include "core/log.hpp"
+#include "core/log_output.hpp"
 #include "fuse/mount.hpp"
 
 namespace kiseki::cli {
@@ -142,6 +143,7 @@ class Server {
 Try<int> serve_mount(MountPlan plan, std::optional<Handover> continued, OnReady ready) {
   set_up_process(plan);
   ProcessEvents events;
+  log::Background log_thread;  // from here on no loop waits for whoever reads the log
   return Server(std::move(plan), events).run(std::move(continued), ready);
 }
 

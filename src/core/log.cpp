@@ -1,35 +1,24 @@
 #include "core/log.hpp"
 
-#include <spdlog/logger.h>
-#include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
-
 #include <atomic>
 #include <chrono>
 #include <ctime>
 #include <memory>
 #include <mutex>
 
+#include "core/log_output.hpp"
+#include "core/utf8.hpp"
+
 namespace kiseki::log {
 namespace {
 
 struct Sink {
-  std::shared_ptr<spdlog::logger> logger;
+  OutputPtr output;
   bool json = false;
 };
 
 std::shared_ptr<const Sink> make_sink(const Options& options) {
-  spdlog::sink_ptr out;
-  if (options.file.empty()) {
-    out = std::make_shared<spdlog::sinks::stderr_sink_mt>();
-  } else {
-    out = std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.file);
-  }
-  auto logger = std::make_shared<spdlog::logger>("kiseki", std::move(out));
-  logger->set_pattern("%v");  // lines come complete
-  logger->set_level(spdlog::level::trace);
-  logger->flush_on(spdlog::level::trace);
-  return std::make_shared<const Sink>(Sink{std::move(logger), options.json});
+  return std::make_shared<const Sink>(Sink{std::make_shared<const Output>(options.file), options.json});
 }
 
 std::atomic<Level> g_level{Level::info};
@@ -70,24 +59,6 @@ void add_time(Line& line, bool json) {
   fmt::format_to(std::back_inserter(line), "{:04}-{:02}-{:02}{}{:02}:{:02}:{:02}.{:03}{}", tm.tm_year + 1900,
                  tm.tm_mon + 1, tm.tm_mday, json ? 'T' : ' ', tm.tm_hour, tm.tm_min, tm.tm_sec, millis,
                  json ? "Z" : "");
-}
-
-/// Length of the UTF-8 sequence at the front of `text`, 0 when it is not one (RFC 3629).
-std::size_t utf8_length(std::string_view text) {
-  auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  auto tail = [&](std::size_t i) { return (byte(i) & 0xC0u) == 0x80u; };
-  auto first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first <= 0xDF && tail(1)) return 2;
-  if (first >= 0xE0 && first <= 0xEF && tail(1) && tail(2)) {
-    bool overlong = first == 0xE0 && byte(1) < 0xA0, surrogate = first == 0xED && byte(1) >= 0xA0;
-    return overlong || surrogate ? 0 : 3;
-  }
-  if (first >= 0xF0 && first <= 0xF4 && tail(1) && tail(2) && tail(3)) {
-    bool overlong = first == 0xF0 && byte(1) < 0x90, beyond = first == 0xF4 && byte(1) >= 0x90;
-    return overlong || beyond ? 0 : 4;
-  }
-  return 0;
 }
 
 /// The inside of a quoted string. File names are any bytes: what is not UTF-8 shows as U+FFFD in JSON, as \xNN in text.
@@ -157,22 +128,10 @@ void format_json(Line& line, Level level, std::string_view event, Fields fields)
   line.push_back('}');
 }
 
-spdlog::level::level_enum spdlog_level(Level level) {
-  return level == Level::debug  ? spdlog::level::debug
-         : level == Level::info ? spdlog::level::info
-         : level == Level::warn ? spdlog::level::warn
-                                : spdlog::level::err;
-}
-
 }  // namespace
 
 void configure(const Options& options) {
-  std::shared_ptr<const Sink> sink;
-  try {
-    sink = make_sink(options);
-  } catch (const spdlog::spdlog_ex& e) {
-    throw std::runtime_error(e.what());
-  }
+  auto sink = make_sink(options);
   std::lock_guard lock(g_mutex);
   g_sink = std::move(sink);
   g_level = options.level;
@@ -185,7 +144,9 @@ void write(Level level, std::string_view event, Fields fields) {
   auto sink = current();
   Line line;
   sink->json ? format_json(line, level, event, fields) : format_text(line, level, event, fields);
-  sink->logger->log(spdlog_level(level), spdlog::string_view_t(line.data(), line.size()));
+  line.push_back('\n');
+  std::string_view text(line.data(), line.size());
+  if (!queue_line(sink->output, text)) sink->output->write(text);
 }
 
 }  // namespace kiseki::log

@@ -1,14 +1,22 @@
 #include "core/log.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
+#include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <thread>
 #include <vector>
+
+#include "core/log_output.hpp"
 
 namespace kiseki::log {
 namespace {
@@ -102,6 +110,79 @@ TEST_F(LogTest, LinesOfThreadsStayWhole) {
 }
 
 TEST_F(LogTest, AnUnwritableFileIsAnError) { EXPECT_THROW(configure({.file = "/dev/null/log"}), std::runtime_error); }
+
+TEST_F(LogTest, InTheBackgroundEverythingArrivesInOrder) {
+  open(Level::info, false);
+  {
+    Background thread;
+    for (int i = 0; i < 5000; ++i) info("line", {{"i", i}});
+  }
+  info("line", {{"i", 5000}});
+  auto got = lines();
+  ASSERT_EQ(got.size(), 5001u);
+  for (std::size_t i = 0; i < got.size(); ++i) EXPECT_TRUE(got[i].ends_with("i=" + std::to_string(i))) << got[i];
+}
+
+/// A log that nobody reads: a FIFO.
+class StuckLog : public LogTest {
+ protected:
+  StuckLog() {
+    ::signal(SIGPIPE, SIG_IGN);
+    EXPECT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+    reader_ = ::open(path_.c_str(), O_RDONLY | O_NONBLOCK);
+    open(Level::info, false);
+  }
+  ~StuckLog() override { ::close(reader_); }
+  std::string read_all() const {
+    std::string out;
+    char some[65536];
+    for (ssize_t n; (n = ::read(reader_, some, sizeof some)) > 0;) out.append(some, static_cast<std::size_t>(n));
+    return out;
+  }
+  int reader_ = -1;
+};
+
+TEST_F(StuckLog, DoesNotHoldUpWhoLogs) {
+  std::string text(200, 'x');
+  std::string got;
+  {
+    Background thread;
+    auto begun = std::chrono::steady_clock::now();
+    for (int i = 0; i < 20'000; ++i) info("line", {{"text", text}});
+    EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(5));
+    while (got.find("log.lines_dropped lines=") == got.npos) got += read_all();
+  }
+  EXPECT_GT(std::count(got.begin(), got.end(), '\n'), 8000);
+}
+
+TEST_F(StuckLog, DoesNotHoldUpTheEnd) {
+  auto begun = std::chrono::steady_clock::now();
+  {
+    Background thread;
+    for (int i = 0; i < 2000; ++i) info("line", {{"text", std::string(200, 'x')}});
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(5));
+  while (read_all().empty()) {
+  }
+}
+
+TEST_F(StuckLog, ACrashWritesWhatWaits) {
+  auto child = ::fork();
+  if (child == 0) {
+    for (int number : {SIGSEGV, SIGABRT}) ::signal(number, SIG_DFL);
+    Background thread;
+    for (int i = 0; i < 300; ++i) info("line", {{"text", std::string(200, 'x')}});  // more than the pipe holds
+    info("the.last");
+    ::raise(SIGABRT);
+    ::_exit(0);
+  }
+  std::string got;
+  int status = 0;
+  for (pid_t ended = 0; ended == 0; ended = ::waitpid(child, &status, WNOHANG)) got += read_all();
+  got += read_all();
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT) << status;
+  EXPECT_NE(got.find("the.last"), got.npos);
+}
 
 }  // namespace
 }  // namespace kiseki::log
