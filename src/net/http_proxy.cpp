@@ -1,17 +1,22 @@
+#include "net/http_proxy.hpp"
+
 #include <arpa/inet.h>
 
 #include <initializer_list>
-
-#include "net/http_client.hpp"
 
 namespace kiseki::net {
 
 namespace {
 
-std::string_view value_of(EnvironmentLookup environment, std::initializer_list<const char*> names) {
+struct Variable {
+  std::string_view name, value;
+};
+
+/// The first that is set, or none.
+Variable first_of(EnvironmentLookup environment, std::initializer_list<const char*> names) {
   for (const char* name : names) {
     const char* value = environment(name);
-    if (value && *value) return value;
+    if (value && *value) return {name, value};
   }
   return {};
 }
@@ -55,18 +60,32 @@ bool is_exempt(std::string_view list, const HttpEndpoint& server) {
   return false;
 }
 
+Variable proxy_variable(const HttpEndpoint& server, EnvironmentLookup environment) {
+  auto named = server.tls ? first_of(environment, {"HTTPS_PROXY", "https_proxy"})
+                          : first_of(environment, {"HTTP_PROXY", "http_proxy"});
+  if (named.value.empty() || is_loopback(server.host)) return {};
+  if (is_exempt(first_of(environment, {"NO_PROXY", "no_proxy"}).value, server)) return {};
+  return named;
+}
+
 }  // namespace
 
 std::optional<HttpUrl> proxy_for(const HttpEndpoint& server, EnvironmentLookup environment) {
-  auto named = server.tls ? value_of(environment, {"HTTPS_PROXY", "https_proxy"})
-                          : value_of(environment, {"HTTP_PROXY", "http_proxy"});
-  if (named.empty() || is_loopback(server.host)) return std::nullopt;
-  if (is_exempt(value_of(environment, {"NO_PROXY", "no_proxy"}), server)) return std::nullopt;
-  auto text = std::string(named);
+  auto named = proxy_variable(server, environment);
+  if (named.value.empty()) return std::nullopt;
+  auto text = std::string(named.value);
   if (text.find("://") == std::string::npos) text = "http://" + text;
   auto url = HttpUrl::parse(text);
   if (url && url->endpoint.tls) return std::nullopt;  // TLS to the proxy itself is not spoken
   return url;
+}
+
+std::string unusable_proxy(const HttpEndpoint& server, EnvironmentLookup environment) {
+  auto named = proxy_variable(server, environment);
+  if (named.value.empty() || proxy_for(server, environment)) return "";
+  return std::string(named.name) +  // not its value: a password may stand there
+         " names no proxy that is supported; allowed: http://[USER:PASSWORD@]HOST:PORT, or put " + server.host +
+         " into NO_PROXY";
 }
 
 }  // namespace kiseki::net

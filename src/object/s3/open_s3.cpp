@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "net/http_proxy.hpp"
 #include "net/text_coding.hpp"
 #include "object/s3/s3_store.hpp"
 
@@ -31,6 +32,7 @@ std::string tagging(const std::string& tag) {
 OpenedStore open_s3(const StoreSpec& spec, const std::string& bucket, Runtime& runtime) {
   auto parsed = parse_location(spec.storage, bucket, environment);
   if (!parsed.location) return {nullptr, std::move(parsed.error)};
+  if (auto why = net::unusable_proxy(parsed.location->endpoint, environment); !why.empty()) return {nullptr, why};
   for (const auto& text : {spec.access_key, spec.secret_key, spec.session_token, spec.storage_class, spec.tag})
     if (!one_line(text)) return {nullptr, "a key, storage class or tag of the volume holds a control character"};
   S3Store::Options options;

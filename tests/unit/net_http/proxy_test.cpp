@@ -1,6 +1,7 @@
 #include <map>
 
 #include "client_fixture.hpp"
+#include "net/http_proxy.hpp"
 
 namespace kiseki::net {
 namespace {
@@ -13,8 +14,9 @@ const char* look(const char* name) {
 }
 
 std::string proxy(const char* host, bool tls = false) {
-  auto url = proxy_for({tls, host, static_cast<std::uint16_t>(tls ? 443 : 80)}, look);
-  return url ? url->endpoint.authority() : "";
+  HttpEndpoint server{tls, host, static_cast<std::uint16_t>(tls ? 443 : 80)};
+  auto url = proxy_for(server, look);
+  return url ? url->endpoint.authority() : unusable_proxy(server, look);
 }
 
 TEST(ProxyFor, FollowsTheEnvironment) {
@@ -37,6 +39,18 @@ TEST(ProxyFor, FollowsTheEnvironment) {
   EXPECT_EQ(proxy("store.example"), "");
   g_environment = {};
   EXPECT_EQ(proxy("store.example"), "");
+}
+
+TEST(ProxyFor, WhatCannotBeUsedIsNotPassedBy) {
+  for (const char* url : {"https://user:secret@proxy:3128", "socks5://proxy:1080", "http://"}) {
+    g_environment = {{"https_proxy", url}, {"HTTP_PROXY", url}, {"NO_PROXY", "near.example"}};
+    EXPECT_EQ(proxy("store.example", true).substr(0, 12), "https_proxy ") << url;
+    EXPECT_EQ(proxy("store.example").substr(0, 11), "HTTP_PROXY ") << url;
+    EXPECT_EQ(proxy("store.example", true).find("secret"), std::string::npos);
+    EXPECT_EQ(proxy("near.example", true), "");
+    EXPECT_EQ(proxy("localhost", true), "");
+  }
+  g_environment = {};
 }
 
 class ThroughAProxy : public HttpClientTest {
