@@ -9,6 +9,6 @@ namespace kiseki::cli {
 Try<void> ensure_io_backend();
 
 /// Remembers the words of the command line for that.
-void remember_arguments(char** argv);
+void remember_arguments(int argc, char** argv);
 
 }  // namespace kiseki::cli

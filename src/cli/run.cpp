@@ -7,6 +7,7 @@
 #include <exception>
 
 #include "cli/command_line.hpp"
+#include "cli/hidden_arguments.hpp"
 #include "cli/io_backend.hpp"
 #include "cli/locations.hpp"
 #include "cli/logging.hpp"
@@ -78,9 +79,11 @@ Try<int> run_words(const std::vector<std::string>& words) {
 }  // namespace
 
 int run(int argc, char** argv) {
-  remember_arguments(argv);
+  remember_arguments(argc, argv);
   try {
-    auto code = run_words(words_of(argc, argv));
+    auto words = words_of(argc, argv);
+    hide_secrets(argc, argv);
+    auto code = run_words(words);
     std::fflush(stdout);
     if (code) return *code;
     fmt::print(stderr, "{}{}\n", code.error().exit == Exit::unknown_verb ? "" : "kiseki: ", code.error().sentence);

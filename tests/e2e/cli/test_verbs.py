@@ -163,5 +163,32 @@ class InfoTest(mounted.MountedTest):
         self.assertIn("not inside a mounted volume", done.stderr)
 
 
+class SecretsTest(unittest.TestCase):
+    def test_passwords_do_not_stay_on_the_command_line(self):
+        """What ps(1) shows to everybody."""
+        import socket
+        import time
+        silent = socket.socket()
+        self.addCleanup(silent.close)
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"redis://:Pa55word@127.0.0.1:{silent.getsockname()[1]}/1"
+        for words in (["status", url], ["mount", url, "/mnt"], ["format", url, "v", "--secret-key", "S3cret", "--session-token=T0ken"]):
+            waiting = subprocess.Popen([mounted.binary(), *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            deadline = time.monotonic() + 10
+            while True:
+                with open(f"/proc/{waiting.pid}/cmdline") as file:
+                    shown = file.read()
+                if "********" in shown:
+                    break
+                self.assertLess(time.monotonic(), deadline, shown)
+                time.sleep(0.01)
+            waiting.kill()
+            waiting.wait()
+            self.assertIn(words[0], shown)
+            for secret in ("Pa55word", "S3cret", "T0ken"):
+                self.assertNotIn(secret, shown)
+
+
 if __name__ == "__main__":
     mounted.main()
