@@ -8,9 +8,9 @@
 #include <charconv>
 
 #include "cli/locations.hpp"
-#include "cli/mount_table.hpp"
 #include "cli/unmount.hpp"
 #include "core/log.hpp"
+#include "fuse/mount_table.hpp"
 
 namespace kiseki::cli {
 namespace {
@@ -85,26 +85,36 @@ Try<void> plan_memory(const Settings& settings, MountPlan& plan) {
 Try<std::string> checked_mount_point(const std::string& given) {
   auto path = real_mount_point(given);
   if (path == "/") return Failure{Exit::failed, "/ cannot be a mount point"};
-  if (auto mount = mounted_at(path); mount && is_volume_mount(*mount)) {
+  if (auto mount = fuse::mounted_at(path); mount && fuse::is_volume_mount(*mount)) {
     return Failure{Exit::failed,
                    fmt::format("{} is in use: {} is mounted there (kiseki umount {})", path, mount->source, path)};
   }
   return path;
 }
 
+/// Words of mount(8) that are accepted for fstab's sake and change nothing here.
+void warn_of_words(const Settings& settings) {
+  for (const auto& word : settings.mount_options().kernel) {
+    std::string_view instead;
+    if ((word == "relatime" || word == "strictatime") && settings.text("atime-mode") != word) instead = "--atime-mode";
+    if (word == "auto_unmount") instead = "-d: its supervisor unmounts what it cannot restart";
+    if (word == "lazytime") instead = "nothing: times are kept in the metadata engine";
+    if (!instead.empty()) log::warn("mount.option_without_effect", {{"option", word}, {"instead", instead}});
+  }
+}
+
 void plan_kernel_side(const Settings& settings, MountPlan& plan) {
   const auto& o = settings.mount_options();
   plan.device.subtype = "kiseki";
   plan.device.allow_other = is_root() || o.allow_other;
-  plan.device.default_permissions = !settings.on("non-default-permission");
-  plan.device.read_only = false;         // as in JuiceFS, the kernel's side stays rw; the client refuses
-  for (const auto& option : o.kernel) {  // the last word counts, as with mount(8)
-    if (option == "suid" || option == "nosuid") plan.device.suid = option == "suid";
-    if (option == "dev" || option == "nodev") plan.device.dev = option == "dev";
-    if (option == "exec" || option == "noexec") plan.device.exec = option == "exec";
-    if (option == "atime" || option == "relatime" || option == "strictatime") plan.device.noatime = false;
-  }
-  auto io = std::clamp<std::uint64_t>(settings.count("max-fuse-io"), 4096, 1u << 20) & ~std::uint64_t{4095};
+  // Everybody is one here, so the kernel's checks would be of others. With --root-squash they stay good for all but
+  // root, whom they let pass.
+  plan.device.default_permissions = !settings.on("non-default-permission") && settings.text("all-squash").empty();
+  plan.device.words = o.kernel;  // ro is not among them: as in JuiceFS, the kernel's side stays rw; the client refuses
+  warn_of_words(settings);
+  auto asked = settings.count("max-fuse-io");
+  auto io = std::clamp<std::uint64_t>(asked, 4096, 1u << 20) & ~std::uint64_t{4095};
+  if (io < asked) log::warn("mount.max_fuse_io", {{"asked", asked}, {"used", io}, {"why", "the most there is"}});
   plan.device.max_read = plan.session.max_write = static_cast<std::uint32_t>(io);
   plan.session.xattr = settings.on("enable-xattr");
   plan.session.ioctl = settings.on("enable-ioctl");
@@ -163,6 +173,7 @@ void plan_store(const Settings& settings, MountPlan& plan) {
   plan.io_tries = static_cast<unsigned>(settings.integer("io-retries")) + 1;
   plan.max_uploads = static_cast<std::size_t>(settings.integer("max-uploads"));
   plan.max_downloads = static_cast<std::size_t>(settings.integer("max-downloads"));
+  plan.prefetch = static_cast<std::size_t>(settings.integer("prefetch"));
   if (settings.given("upload-limit")) plan.upload_mbps = settings.integer("upload-limit");
   if (settings.given("download-limit")) plan.download_mbps = settings.integer("download-limit");
   if (settings.given("storage-class")) plan.storage_class = settings.text("storage-class");

@@ -38,7 +38,7 @@ struct MountPlan {
   std::optional<std::string> storage, bucket;  ///< replace the volume's
   std::chrono::milliseconds get_timeout{}, put_timeout{};
   unsigned io_tries = 10;
-  std::size_t max_uploads = 20, max_downloads = 200;
+  std::size_t max_uploads = 20, max_downloads = 200, prefetch = 1;
   std::optional<std::int64_t> upload_mbps, download_mbps;  ///< replace the volume's
   std::optional<std::string> storage_class, tag;           ///< the same
   double hedge_percentile = 0;

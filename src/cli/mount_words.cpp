@@ -16,8 +16,9 @@ constexpr std::array<std::pair<string_view, string_view>, 3> kOldNames = {
     {{"attrcacheto", "attr-cache"}, {"entrycacheto", "entry-cache"}, {"direntrycacheto", "dir-entry-cache"}}};
 
 // Meant for mount(8), systemd and people; none of them changes what we do.
-constexpr string_view kDropped[] = {"_netdev", "nofail", "defaults", "background", "auto",  "noauto",
-                                    "user",    "nouser", "users",    "owner",      "group", "nonempty"};
+constexpr string_view kDropped[] = {
+    "_netdev", "nofail", "defaults", "background", "auto",     "noauto",   "user",
+    "nouser",  "users",  "owner",    "group",      "nonempty", "async_dio"};  // always agreed with the kernel
 
 // Options of every mount that the kernel or fusermount understands.
 constexpr string_view kKernel[] = {"nosuid",
@@ -64,8 +65,6 @@ bool take_fuse_option(MountOptions& out, string_view name) {
   if (name == "rw") return out.writable = true;
   if (name == "remount") return out.remount = true;
   if (name == "writeback_cache") return out.writeback_cache = true;
-  if (name == "async_dio") return out.async_dio = true;
-  if (name == "debug") out.debug = true;  // and goes on: it is the flag --debug as well
   return false;
 }
 

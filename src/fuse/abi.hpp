@@ -23,7 +23,6 @@ inline constexpr std::uint64_t kCreateSuppGroup = 1ull << 34;    // 7.38 of Linu
 inline constexpr std::uint64_t kDirectIoAllowMmap = 1ull << 36;  // 7.39
 inline constexpr std::uint64_t kPassthrough = 1ull << 37;        // 7.40
 inline constexpr std::uint64_t kNoExportSupport = 1ull << 38;    // 7.40
-inline constexpr std::uint64_t kHasResend = 1ull << 39;          // 7.40
 inline constexpr std::uint64_t kAllowIdmap = 1ull << 40;         // 7.41
 inline constexpr std::uint64_t kOverIoUring = 1ull << 41;        // 7.42
 inline constexpr std::uint64_t kRequestTimeout = 1ull << 42;     // 7.43

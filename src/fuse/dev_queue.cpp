@@ -33,6 +33,7 @@ constexpr auto kStandBack = std::chrono::microseconds(250);
 class DevDelivery final : public Delivery {
  public:
   std::byte* big = nullptr;  // the request buffer it holds, if it is large
+  std::size_t big_bytes = 0;
   std::unique_ptr<std::byte[]> space;
   std::size_t space_bytes = 0;
   bool kept = false;  // counted against the bound
@@ -80,7 +81,10 @@ class DevQueue final : public Queue, private ReadableHandler {
 
   void recycle(Delivery& delivery) override {
     auto* mine = static_cast<DevDelivery*>(&delivery);
-    if (mine->big != nullptr) buffers_.give_back(std::exchange(mine->big, nullptr));
+    if (mine->big != nullptr) {
+      buffers_.give_back(std::exchange(mine->big, nullptr));
+      held_bytes_ -= mine->big_bytes;
+    }
     if (mine->kept) --in_hand_;
     if (mine->space_bytes > kKeptSpace) mine->space.reset(), mine->space_bytes = 0;
     mine->kept = mine->interrupted = mine->was_patient = mine->waits_for_lock = mine->answered = false;
@@ -107,7 +111,7 @@ class DevQueue final : public Queue, private ReadableHandler {
   /// Reads and hands on until the device has nothing more, a bound is reached or the turn is over.
   void drain() {
     for (int left = kRequestsPerTurn; left > 0; --left) {
-      if (reading_ == nullptr) reading_ = buffers_.take();
+      if (reading_ == nullptr && held_bytes_ < limits_.write_bytes) reading_ = buffers_.take();
       if (reading_ == nullptr || in_hand_ >= limits_.requests) {
         stalled_ = true;  // the next recycle goes on
         return;
@@ -135,6 +139,7 @@ class DevQueue final : public Queue, private ReadableHandler {
       message = {delivery->small.data(), bytes};
     } else {
       delivery->big = std::exchange(reading_, nullptr);
+      held_bytes_ += delivery->big_bytes = bytes;
     }
     auto request = frame(message);
     if (!request) {  // not from a kernel in its right mind; without a header there is nobody to answer
@@ -227,7 +232,8 @@ class DevQueue final : public Queue, private ReadableHandler {
   std::byte* reading_ = nullptr;  // the buffer the next request lands in
   std::vector<std::unique_ptr<DevDelivery>> spare_;
   std::size_t in_hand_ = 0;
-  int pending_ = 0;  // handlers that still point here
+  std::size_t held_bytes_ = 0;  // of requests in hand that are large
+  int pending_ = 0;             // handlers that still point here
   int vain_wakes_ = 0;
   bool was_back_ = false;  // a moment ago: then it waits at the device, whatever it found
   asio::steady_timer standing_back_;

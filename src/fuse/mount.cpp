@@ -11,11 +11,10 @@
 
 #include <cerrno>
 #include <filesystem>
-#include <fstream>
 #include <optional>
-#include <sstream>
 
 #include "fuse/fusermount.hpp"
+#include "fuse/mount_table.hpp"
 
 namespace kiseki::fuse {
 namespace {
@@ -46,37 +45,15 @@ std::optional<MountError> check_mountpoint(const std::string& path, struct stat&
   }
 }
 
-/// A path of /proc/self/mountinfo: blanks and backslashes come as octal numbers there.
-std::string unescaped(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size()) {
-      out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
-      i += 3;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
 /// A second FUSE mount on the same directory would hide the first, which nobody wants. Other mounts may well be there.
 std::optional<MountError> check_not_mounted(const std::string& mountpoint) {
-  std::ifstream table("/proc/self/mountinfo");
-  for (std::string line; std::getline(table, line);) {
-    std::istringstream words(line);
-    std::string skipped, path, word, type, source;
-    words >> skipped >> skipped >> skipped >> skipped >> path;
-    while (words >> word && word != "-") continue;
-    words >> type >> source;
-    if (unescaped(path) != mountpoint || !type.starts_with("fuse")) continue;
-    struct statfs answer{};
-    if (::statfs(mountpoint.c_str(), &answer) != 0 && errno == ENOTCONN)
-      return dead(mountpoint);  // stat was still cached
-    return MountError{EBUSY, fmt::format("{} is busy: {} is already mounted there (umount {})", mountpoint,
-                                         unescaped(source), mountpoint)};
-  }
-  return std::nullopt;
+  auto there = mounted_at(mountpoint);
+  if (!there || !there->type.starts_with("fuse")) return std::nullopt;
+  struct statfs answer{};
+  if (::statfs(mountpoint.c_str(), &answer) != 0 && errno == ENOTCONN)
+    return dead(mountpoint);  // stat was still cached
+  return MountError{
+      EBUSY, fmt::format("{} is busy: {} is already mounted there (umount {})", mountpoint, there->source, mountpoint)};
 }
 
 MountError device_error(int code) {
@@ -115,14 +92,31 @@ MountError refused(int code, const std::string& mountpoint) {
   }
 }
 
-unsigned long flags_of(const MountOptions& options) {
-  unsigned long flags = 0;
-  if (options.read_only) flags |= MS_RDONLY;
-  if (!options.suid) flags |= MS_NOSUID;
-  if (!options.dev) flags |= MS_NODEV;
-  if (!options.exec) flags |= MS_NOEXEC;
-  if (options.noatime) flags |= MS_NOATIME;
+struct FlagWord {
+  std::string_view word;
+  unsigned long flag;
+  bool on;
+};
+constexpr FlagWord kFlagWords[] = {{"ro", MS_RDONLY, true},           {"rw", MS_RDONLY, false},
+                                   {"nosuid", MS_NOSUID, true},       {"suid", MS_NOSUID, false},
+                                   {"nodev", MS_NODEV, true},         {"dev", MS_NODEV, false},
+                                   {"noexec", MS_NOEXEC, true},       {"exec", MS_NOEXEC, false},
+                                   {"noatime", MS_NOATIME, true},     {"atime", MS_NOATIME, false},
+                                   {"relatime", MS_NOATIME, false},   {"strictatime", MS_NOATIME, false},
+                                   {"sync", MS_SYNCHRONOUS, true},    {"async", MS_SYNCHRONOUS, false},
+                                   {"dirsync", MS_DIRSYNC, true},     {"nodiratime", MS_NODIRATIME, true},
+                                   {"diratime", MS_NODIRATIME, false}};
+
+/// `flags` after the words; the last of each kind counts, as with mount(8). Other words change nothing.
+unsigned long with_words(unsigned long flags, const std::vector<std::string>& words) {
+  for (const auto& word : words)
+    for (const auto& one : kFlagWords)
+      if (word == one.word) flags = one.on ? flags | one.flag : flags & ~one.flag;
   return flags;
+}
+
+unsigned long flags_of(const MountOptions& options) {
+  return with_words(MS_NOSUID | MS_NODEV | MS_NOATIME, options.words);
 }
 
 std::variant<Mounted, MountError> mount_as_root(const std::string& mountpoint, const MountOptions& options,
@@ -138,26 +132,6 @@ std::variant<Mounted, MountError> mount_as_root(const std::string& mountpoint, c
   }
   return Mounted{std::move(device), mountpoint};
 }
-
-struct FlagWord {
-  std::string_view word;
-  unsigned long flag;
-  bool on;
-};
-constexpr FlagWord kFlagWords[] = {{"ro", MS_RDONLY, true},
-                                   {"rw", MS_RDONLY, false},
-                                   {"nosuid", MS_NOSUID, true},
-                                   {"suid", MS_NOSUID, false},
-                                   {"nodev", MS_NODEV, true},
-                                   {"dev", MS_NODEV, false},
-                                   {"noexec", MS_NOEXEC, true},
-                                   {"exec", MS_NOEXEC, false},
-                                   {"noatime", MS_NOATIME, true},
-                                   {"atime", MS_NOATIME, false},
-                                   {"sync", MS_SYNCHRONOUS, true},
-                                   {"async", MS_SYNCHRONOUS, false},
-                                   {"nodiratime", MS_NODIRATIME, true},
-                                   {"diratime", MS_NODIRATIME, false}};
 
 /// The flags a mount has now; ST_* of statvfs(3) and MS_* of mount(2) are the same bits for these.
 Result<unsigned long> flags_now(const std::string& mountpoint) {
@@ -190,7 +164,6 @@ std::string filesystem_options(const MountOptions& options) {
   if (options.allow_other) append(out, "allow_other");
   if (options.default_permissions) append(out, "default_permissions");
   if (options.max_read != 0) append(out, fmt::format("max_read={}", options.max_read));
-  for (const auto& one : options.extra) append(out, one);
   return out;
 }
 
@@ -198,9 +171,12 @@ std::string fusermount_options(const MountOptions& options) {
   auto out = filesystem_options(options);
   append(out, "fsname=" + escaped(options.source));
   if (!options.subtype.empty()) append(out, "subtype=" + escaped(options.subtype));
-  append(out, options.read_only ? "ro" : "rw");
-  append(out, options.exec ? "exec" : "noexec");
-  if (options.noatime) append(out, "noatime");  // nosuid and nodev it sets itself
+  auto flags = flags_of(options);
+  append(out, flags & MS_RDONLY ? "ro" : "rw");
+  append(out, flags & MS_NOEXEC ? "noexec" : "exec");  // nosuid and nodev it sets itself
+  for (const auto& one : kFlagWords)
+    if (one.on && (flags & one.flag & (MS_NOATIME | MS_SYNCHRONOUS | MS_DIRSYNC | MS_NODIRATIME)))
+      append(out, one.word);
   return out;
 }
 
@@ -219,10 +195,8 @@ std::variant<Mounted, MountError> mount(const std::string& mountpoint, const Mou
 Result<void> remount(const std::string& mountpoint, const std::vector<std::string>& words) {
   auto flags = flags_now(mountpoint);
   if (!flags) return flags.error();
-  for (const auto& word : words)
-    for (const auto& one : kFlagWords)
-      if (word == one.word) *flags = one.on ? *flags | one.flag : *flags & ~one.flag;
-  if (::mount(nullptr, mountpoint.c_str(), nullptr, MS_REMOUNT | *flags, nullptr) != 0) return posix(errno);
+  auto wanted = MS_REMOUNT | with_words(*flags, words);
+  if (::mount(nullptr, mountpoint.c_str(), nullptr, wanted, nullptr) != 0) return posix(errno);
   return {};
 }
 

@@ -15,11 +15,9 @@ struct MountOptions {
   std::string subtype = "kiseki";  ///< type fuse.SUBTYPE
   bool allow_other = false;
   bool default_permissions = true;
-  bool read_only = false;
-  bool suid = false, dev = false, exec = true;
-  bool noatime = true;
   std::uint32_t max_read = 1u << 20;  ///< bytes of one READ
-  std::vector<std::string> extra;     ///< passed on as they are: context=..., fscontext=..., ...
+  /// In the words of mount(8), over rw, nosuid, nodev, exec, async and noatime; the last word counts.
+  std::vector<std::string> words;
 };
 
 /// Why a mount failed: an errno and one sentence that says what to do.

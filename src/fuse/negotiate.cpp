@@ -11,7 +11,7 @@ std::uint64_t wanted_flags(const SessionOptions& options) {
   std::uint64_t out = FUSE_INIT_EXT | FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_MAX_PAGES | FUSE_ASYNC_DIO |
                       FUSE_PARALLEL_DIROPS | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_ATOMIC_O_TRUNC |
                       FUSE_AUTO_INVAL_DATA | FUSE_EXPORT_SUPPORT | FUSE_ABORT_ERROR | FUSE_HAS_EXPIRE_ONLY |
-                      abi::kDirectIoAllowMmap | abi::kHasResend;
+                      abi::kDirectIoAllowMmap;
   // We clear suid and sgid ourselves; without this every write(2) first asks for security.capability.
   out |= FUSE_HANDLE_KILLPRIV_V2;
   if (options.xattr || options.acl) out |= FUSE_SETXATTR_EXT;

@@ -19,8 +19,11 @@ struct SessionOptions {
   bool cache_symlinks = true;    ///< targets too are cached by the kernel; then nobody sees who reads them
   bool locks = true;             ///< fcntl and flock locks come to us; false: the kernel keeps them, per mount
   bool writeback_cache = false;  ///< the kernel gathers small writes; it then believes its own size and mtime
-  unsigned write_buffers = 8;    ///< WRITE payloads in hand per loop; more wait in the kernel
-  unsigned requests = 2048;      ///< unanswered requests per loop; more wait in the kernel
+  unsigned write_buffers = 8;    ///< buffers for WRITEs that each loop keeps; more are mapped while those wait
+  /// Bytes of WRITEs in hand per loop. Beyond them the loop reads nothing, not even what would be answered at once: it
+  /// should be room for as many writers as may wait for memory.
+  std::size_t write_bytes = 32u << 20;
+  unsigned requests = 2048;  ///< unanswered requests per loop; more wait in the kernel
   /// A signal ends a wait for a lock at once. Anything else usually ends by itself soon, and no local file system
   /// answers EINTR to open or stat: it is cancelled only when it still runs after one to two times this.
   std::chrono::milliseconds interrupt_patience{3000};

@@ -31,7 +31,7 @@ Session::~Session() = default;
 
 Result<void> Session::make_workers(int device) {
   const auto& options = shared_->options;
-  DevQueueLimits limits{options.max_write, options.write_buffers, options.requests};
+  DevQueueLimits limits{options.max_write, options.write_buffers, options.write_bytes, options.requests};
   for (unsigned i = 0; i < runtime_.loops(); ++i) {
     TRY(UniqueFd end, clone_device(device));
     auto& loop = runtime_.loop(i);

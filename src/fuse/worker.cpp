@@ -1,5 +1,6 @@
 #include "fuse/worker.hpp"
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -11,8 +12,18 @@
 
 namespace kiseki::fuse {
 
+namespace {
+
+// The kernel sends INTERRUPT as soon as it has copied the request, perhaps to another loop that has yet to run: there
+// it is found moments later, or it never will be, because it was answered.
+constexpr auto kAskAgain = std::chrono::milliseconds(20);
+constexpr int kAskTimes = 25;
+constexpr std::size_t kMostEarly = 1024;
+
+}  // namespace
+
 Worker::Worker(SessionShared& shared, asio::io_context& loop, std::unique_ptr<Queue> queue)
-    : shared_(shared), loop_(loop), queue_(std::move(queue)), idle_(loop), patience_(loop) {}
+    : shared_(shared), loop_(loop), queue_(std::move(queue)), idle_(loop), patience_(loop), asking_(loop) {}
 
 Worker::~Worker() { assert(in_flight_.count() == 0); }
 
@@ -26,6 +37,7 @@ asio::awaitable<void> Worker::stop_reading() { return queue_->close(); }
 asio::awaitable<void> Worker::drain(std::chrono::milliseconds grace) {
   cancel_running(true);
   patience_.cancel();
+  asking_.cancel();
   idle_.expires_after(grace);
   while (in_flight_.count() > 0) {
     auto [woken] = co_await idle_.async_wait(asio::as_tuple(asio::use_awaitable));
@@ -148,12 +160,25 @@ void Worker::init(Delivery& delivery, const Init& offer) {
   shared_.initialised(answer->settings);
 }
 
+// EAGAIN would make the kernel ask again, but only when this very clone had read the request.
 void Worker::interrupt_asked(Delivery& delivery, std::uint64_t unique) {
-  for (auto& worker : shared_.workers) {
-    if (worker->interrupt(unique)) return queue_->recycle(delivery);
-  }
-  // Answered meanwhile, or another loop has only just read it: asked again, the kernel knows.
-  done(delivery, EAGAIN);
+  queue_->recycle(delivery);
+  if (interrupt_anywhere(unique) || early_.size() >= kMostEarly) return;
+  early_.push_back({unique});
+  if (early_.size() == 1) ask_again();
+}
+
+bool Worker::interrupt_anywhere(std::uint64_t unique) {
+  return std::ranges::any_of(shared_.workers, [&](auto& worker) { return worker->interrupt(unique); });
+}
+
+void Worker::ask_again() {
+  asking_.expires_after(kAskAgain);
+  asking_.async_wait([this](boost::system::error_code cancelled) {
+    if (cancelled) return;  // perhaps the worker is gone
+    std::erase_if(early_, [&](Early& one) { return interrupt_anywhere(one.unique) || ++one.times == kAskTimes; });
+    if (!early_.empty()) ask_again();
+  });
 }
 
 vfs::Caller Worker::caller(const Delivery& delivery) const {

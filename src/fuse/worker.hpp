@@ -62,6 +62,8 @@ class Worker final : private RequestSink {
   void interrupt_asked(Delivery& delivery, std::uint64_t unique);
   void cancel(Delivery& delivery);
   void cancel_running(bool only_lock_waits);
+  bool interrupt_anywhere(std::uint64_t unique);
+  void ask_again();   ///< soon, for what an INTERRUPT meant and no worker had yet
   void be_patient();  ///< looks again, later, at what was interrupted
   void lose_patience();
 
@@ -91,6 +93,12 @@ class Worker final : private RequestSink {
   asio::steady_timer idle_;      // rings when the last request in flight ends
   asio::steady_timer patience_;  // while a request runs on after an interrupt
   bool patient_ = false;
+  struct Early {
+    std::uint64_t unique;
+    int times = 0;
+  };
+  std::vector<Early> early_;   // INTERRUPTs that overtook their request, or came after its answer
+  asio::steady_timer asking_;  // while there are any
   std::optional<Settings> agreed_;
 };
 

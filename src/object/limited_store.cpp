@@ -44,7 +44,7 @@ std::size_t AdaptiveGate::allowed() const {
 }
 
 Async<std::size_t> LimitedStore::get(ObjectKey key, std::uint64_t offset, std::span<std::byte> into) {
-  if (download_rate_.on()) co_await download_rate_.take(into.size());
+  if (rates_->download.on()) co_await rates_->download.take(into.size());
   auto permit = co_await downloads_.enter();
   auto got = co_await inner_->get(std::move(key), offset, into);
   downloads_.report(error_of(got));
@@ -52,7 +52,7 @@ Async<std::size_t> LimitedStore::get(ObjectKey key, std::uint64_t offset, std::s
 }
 
 Async<void> LimitedStore::put(ObjectKey key, Body body) {
-  if (upload_rate_.on()) co_await upload_rate_.take(body.size());
+  if (rates_->upload.on()) co_await rates_->upload.take(body.size());
   auto permit = co_await uploads_.enter();
   auto done = co_await inner_->put(std::move(key), std::move(body));
   uploads_.report(error_of(done));

@@ -11,8 +11,8 @@ namespace kiseki::object {
 
 /// How much a mount asks of its store at once.
 struct Limits {
-  std::size_t uploads = 20, downloads = 200;                     ///< --max-uploads, --max-downloads
-  std::uint64_t upload_per_second = 0, download_per_second = 0;  ///< bytes; 0: no limit
+  std::size_t uploads = 20, downloads = 200;  ///< --max-uploads, --max-downloads
+  std::shared_ptr<Rates> rates = {};          ///< null: as fast as it goes
 };
 
 /// Permits for one direction. A store that says it is asked too much halves their number, at most once a second; each
@@ -39,8 +39,7 @@ class LimitedStore final : public ObjectStore {
       : inner_(std::move(inner)),
         uploads_(limits.uploads),
         downloads_(limits.downloads),
-        upload_rate_(limits.upload_per_second),
-        download_rate_(limits.download_per_second) {}
+        rates_(limits.rates ? limits.rates : std::make_shared<Rates>()) {}
 
   Async<std::size_t> get(ObjectKey key, std::uint64_t offset, std::span<std::byte> into) override;
   Async<void> put(ObjectKey key, Body body) override;
@@ -56,7 +55,7 @@ class LimitedStore final : public ObjectStore {
  private:
   StorePtr inner_;
   AdaptiveGate uploads_, downloads_;
-  RateLimit upload_rate_, download_rate_;
+  std::shared_ptr<Rates> rates_;
 };
 
 }  // namespace kiseki::object

@@ -15,8 +15,15 @@ RateLimit::SteadyClock::time_point RateLimit::reserve(std::uint64_t bytes, Stead
 }
 
 RateLimit::SteadyClock::duration RateLimit::cost_of(std::uint64_t bytes) const {
-  std::chrono::duration<double> cost(static_cast<double>(bytes) / static_cast<double>(per_second_));
+  auto per_second = per_second_.load(std::memory_order_relaxed);
+  if (per_second == 0) return {};
+  std::chrono::duration<double> cost(static_cast<double>(bytes) / static_cast<double>(per_second));
   return std::chrono::duration_cast<SteadyClock::duration>(cost);
+}
+
+void RateLimit::set(std::uint64_t bytes_per_second) {
+  std::lock_guard lock(mutex_);
+  if (per_second_.exchange(bytes_per_second) != bytes_per_second) paid_until_ = {};
 }
 
 void RateLimit::give_back(std::uint64_t bytes) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
 #include <cstdint>
@@ -14,8 +15,10 @@ namespace asio = boost::asio;
 class RateLimit {
  public:
   using SteadyClock = std::chrono::steady_clock;
-  explicit RateLimit(std::uint64_t bytes_per_second) : per_second_(bytes_per_second) {}
-  bool on() const { return per_second_ > 0; }
+  explicit RateLimit(std::uint64_t bytes_per_second = 0) : per_second_(bytes_per_second) {}
+  bool on() const { return per_second_.load(std::memory_order_relaxed) > 0; }
+  /// For those who come from now on; 0: no limit.
+  void set(std::uint64_t bytes_per_second);
   /// When `bytes` may go, if they are asked for at `now`; they are counted.
   SteadyClock::time_point reserve(std::uint64_t bytes, SteadyClock::time_point now);
   void give_back(std::uint64_t bytes);  ///< reserved but not used after all
@@ -24,9 +27,14 @@ class RateLimit {
 
  private:
   SteadyClock::duration cost_of(std::uint64_t bytes) const;
-  const std::uint64_t per_second_;
+  std::atomic<std::uint64_t> per_second_;
   std::mutex mutex_;  // guards paid_until_
   SteadyClock::time_point paid_until_{};
+};
+
+/// How fast a store may be used; may change while it is. Any thread.
+struct Rates {
+  RateLimit upload, download;
 };
 
 /// Bytes per second of a limit in Mbit/s. As JuiceFS, 15 % are left for what surrounds the objects' bytes.

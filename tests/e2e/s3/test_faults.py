@@ -129,6 +129,44 @@ class FaultTest(unittest.TestCase):
         self.assertEqual(errno.EIO, caught.exception.errno)
         self.assertLess(time.monotonic() - begun, 20)
 
+    def test_writers_that_wait_for_memory_let_others_in(self):
+        """Sixteen writers wait for buffers that a dead store never frees: others are served, and a writer can be killed."""
+        self.mount.unmount()
+        self.mount = self.volume.mount("--buffer-size", "64M", "--io-retries", "1000", "--put-timeout", "60s")
+        with open(self.mount / "there", "wb") as file:
+            file.write(b"t" * 5000)
+        self.proxy.fault = Fault("black_hole")
+        writers = [subprocess.Popen(["dd", "if=/dev/zero", f"of={self.mount / f'w{n}'}", "bs=128k", "count=4000"],
+                                    stderr=subprocess.DEVNULL) for n in range(16)]
+        try:
+            self.wait_until_full()
+            began = time.monotonic()
+            for _ in range(20):
+                mounted.run(["cat", self.mount / "there"], timeout=20)
+                mounted.run(["stat", self.mount / "w0"], timeout=20)
+                mounted.run(["ls", self.mount.path], timeout=20)
+            self.assertLess(time.monotonic() - began, 20)
+            writers[5].kill()
+            self.assertEqual(-9, writers[5].wait(20))
+        finally:
+            for writer in writers:
+                writer.kill()
+            self.proxy.fault = Fault()
+            for writer in writers:
+                writer.wait(60)
+
+    def wait_until_full(self):
+        """Nothing more is written."""
+        sizes, since, deadline = None, time.monotonic(), time.monotonic() + 60
+        while time.monotonic() - since < 2:
+            now = [int(mounted.run(["stat", "-c", "%s", self.mount / f"w{n}"], timeout=20) or 0) for n in range(16)
+                   if os.path.exists(self.mount / f"w{n}")]
+            if now != sizes:
+                sizes, since = now, time.monotonic()
+            self.assertLess(time.monotonic(), deadline, "the buffers never fill up")
+            time.sleep(0.1)
+        self.assertGreater(sum(sizes), 30 << 20)
+
     def proxy_free_close(self, descriptor):
         self.proxy.fault = Fault()
         try:

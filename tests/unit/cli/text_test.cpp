@@ -5,8 +5,8 @@
 
 #include "cli/json_text.hpp"
 #include "cli/locations.hpp"
-#include "cli/mount_table.hpp"
 #include "cli/text_table.hpp"
+#include "fuse/mount_table.hpp"
 
 namespace kiseki::cli {
 namespace {
@@ -35,15 +35,15 @@ TEST(PrettyJson, KeepsTheOrder) {
 }
 
 TEST(MountTable, ReadsMountinfo) {
-  auto mount = parse_mountinfo_line(
+  auto mount = fuse::parse_mountinfo_line(
       R"(36 35 0:57 / /mnt/with\040blank rw,noatime shared:1 - fuse.kiseki Kiseki:vol rw,user_id=0)");
   ASSERT_TRUE(mount);
   EXPECT_EQ(mount->path, "/mnt/with blank");
   EXPECT_EQ(mount->type, "fuse.kiseki");
   EXPECT_EQ(mount->source, "Kiseki:vol");
   EXPECT_EQ(mount->minor, 57u);
-  EXPECT_TRUE(is_volume_mount(*mount));
-  EXPECT_FALSE(parse_mountinfo_line("36 35 0:57 / /mnt rw"));
+  EXPECT_TRUE(fuse::is_volume_mount(*mount));
+  EXPECT_FALSE(fuse::parse_mountinfo_line("36 35 0:57 / /mnt rw"));
 }
 
 TEST(Locations, MetaUrlsBecomeAbsolute) {

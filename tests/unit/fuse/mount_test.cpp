@@ -28,13 +28,11 @@ TEST(MountOptions, Strings) {
   MountOptions options;
   options.source = "kiseki:a,b";
   options.allow_other = true;
-  options.extra = {"context=x"};
-  EXPECT_EQ(filesystem_options(options), "allow_other,default_permissions,max_read=1048576,context=x");
-  options.read_only = true;
-  options.exec = false;
+  EXPECT_EQ(filesystem_options(options), "allow_other,default_permissions,max_read=1048576");
+  options.words = {"exec", "ro", "noexec", "sync", "relatime", "noatime"};
   EXPECT_EQ(fusermount_options(options),
-            "allow_other,default_permissions,max_read=1048576,context=x,fsname=kiseki:a\\,b,subtype=kiseki,ro,noexec,"
-            "noatime");
+            "allow_other,default_permissions,max_read=1048576,fsname=kiseki:a\\,b,subtype=kiseki,ro,noexec,noatime,"
+            "sync");
 }
 
 MountError failure(const std::string& mountpoint) {

@@ -48,6 +48,7 @@ class TestFiles : public RefusingFilesystem {
   }
   Answer<u32> write(Caller, Ino, Handle handle, u64, std::span<const std::byte> data, u32, bool, bool) override {
     if (handle.value == 1) return write_later(data);
+    if (handle.value == 2) return write_never();
     aligned = reinterpret_cast<std::uintptr_t>(data.data()) % 4096 == 0;
     return now(static_cast<u32>(data.size()));
   }
@@ -116,6 +117,10 @@ class TestFiles : public RefusingFilesystem {
     std::lock_guard lock(mutex_);
     written_.assign(data.begin(), data.end());
     co_return static_cast<u32>(data.size());
+  }
+  Async<u32> write_never() {
+    CO_TRY(auto never, co_await sleeping());
+    co_return static_cast<u32>(never.ino.value);
   }
   static void list(u64 cookie, const vfs::DirSink& sink) {
     for (u64 i = cookie; i < 1000; ++i) {
@@ -250,6 +255,38 @@ TEST(Session, WritesComeWhole) {
   for (int i = 0; i < 20; ++i) EXPECT_EQ(kernel.receive().error, 0);  // more than there are buffers
 }
 
+TEST(Session, BoundOfWritesInHand) {
+  TestFiles files;
+  SessionOptions options;
+  options.write_bytes = 150'000;
+  FakeKernel kernel(files, options, 1);
+  std::string big(100'000, 'b');
+  for (int i = 0; i < 20; ++i)
+    kernel.tell(FUSE_WRITE, 10, fuse_write_in{1, 0, 100'000, 0, 0, 0, 0}, std::string_view(big));
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(kernel.receive().error, 0);
+}
+
+TEST(Session, WritersThatWaitLetOthersIn) {
+  TestFiles files;
+  SessionOptions options;
+  options.write_buffers = 2;
+  options.interrupt_patience = std::chrono::milliseconds(5);
+  FakeKernel kernel(files, options, 1);
+  std::string big(100'000, 'b');
+  std::vector<std::uint64_t> writers;
+  for (int i = 0; i < 16; ++i)
+    writers.push_back(kernel.tell(FUSE_WRITE, 10, fuse_write_in{2, 0, 100'000, 0, 0, 0, 0}, std::string_view(big)));
+  wait_until(files.running, 16);
+  EXPECT_EQ(kernel.ask(FUSE_GETATTR, 10, fuse_getattr_in{}).error, 0);
+  kernel.tell(FUSE_FORGET, 5, fuse_forget_in{2});
+  wait_until(files.forgotten, 2);
+  kernel.interrupt(writers[3]);
+  auto killed = kernel.receive();
+  EXPECT_EQ(killed.unique, writers[3]);
+  EXPECT_EQ(killed.error, EINTR);
+  kernel.session().set_grace(5ms);
+}
+
 TEST(Session, BoundOfUnansweredRequests) {
   TestFiles files;
   SessionOptions options;
@@ -350,20 +387,36 @@ TEST(Session, InterruptEndsARequestOfAnyLoopThatWouldNotEnd) {
     auto unique = kernel.tell(FUSE_LOOKUP, 1, "sleeps\0"sv);
     wait_until(files.running, 1);
     kernel.interrupt(unique);
-    Reply reply;
-    while ((reply = kernel.receive()).unique != unique) kernel.interrupt(unique);  // EAGAIN: not known yet
+    auto reply = kernel.receive();
+    EXPECT_EQ(reply.unique, unique);
     EXPECT_EQ(reply.error, EINTR);
     wait_until(files.running, 0);
   }
 }
 
-TEST(Session, InterruptOfWhatIsNotHereIsAskedAgain) {
+TEST(Session, AnInterruptThatComesBeforeItsRequestIsRemembered) {
+  TestFiles files;
+  SessionOptions options;
+  options.interrupt_patience = std::chrono::milliseconds(5);
+  FakeKernel kernel(files, options);
+  auto before = kernel.ask(FUSE_LOOKUP, 1, "now\0"sv).unique;
+  for (int i = 0; i < 5; ++i) {
+    kernel.interrupt(before + 2);
+    auto unique = kernel.tell(FUSE_LOOKUP, 1, "sleeps\0"sv);
+    ASSERT_EQ(unique, before + 2);
+    auto reply = kernel.receive();
+    EXPECT_EQ(reply.unique, unique);
+    EXPECT_EQ(reply.error, EINTR);
+    before = unique;
+  }
+}
+
+TEST(Session, AnInterruptAfterTheAnswerIsForgotten) {
   TestFiles files;
   FakeKernel kernel(files);
-  kernel.interrupt(4000);
-  auto reply = kernel.receive();
-  EXPECT_EQ(reply.error, EAGAIN);
-  EXPECT_EQ(reply.unique, 4001u);
+  for (std::uint64_t i = 0; i < 2000; ++i) kernel.interrupt(4000 + 2 * i);
+  EXPECT_EQ(kernel.ask(FUSE_LOOKUP, 1, "now\0"sv).error, 0);
+  EXPECT_TRUE(kernel.silent(20));
 }
 
 TEST(Session, EndsAfterWhatRuns) {

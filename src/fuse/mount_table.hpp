@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace kiseki::cli {
+namespace kiseki::fuse {
 
 struct MountedAt {
   std::string path;    ///< mount point
@@ -21,4 +21,4 @@ std::optional<MountedAt> mounted_at(const std::string& path);
 /// Whether the mount is of a client of this family: ours or JuiceFS's.
 bool is_volume_mount(const MountedAt& mount);
 
-}  // namespace kiseki::cli
+}  // namespace kiseki::fuse

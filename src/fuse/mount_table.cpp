@@ -1,10 +1,10 @@
-#include "cli/mount_table.hpp"
+#include "fuse/mount_table.hpp"
 
 #include <cstdio>
 #include <fstream>
 #include <sstream>
 
-namespace kiseki::cli {
+namespace kiseki::fuse {
 namespace {
 
 /// mountinfo writes blank, tab, newline and backslash as three octal digits.
@@ -56,4 +56,4 @@ std::optional<MountedAt> mounted_at(const std::string& path) {
 
 bool is_volume_mount(const MountedAt& mount) { return mount.type == "fuse.kiseki" || mount.type == "fuse.juicefs"; }
 
-}  // namespace kiseki::cli
+}  // namespace kiseki::fuse
