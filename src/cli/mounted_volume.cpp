@@ -22,7 +22,9 @@ namespace {
 /// How others see this client in `status`: first the version whose formats we speak, then ours.
 constexpr const char* kSessionVersion = "1.4.1+kiseki";
 
-constexpr std::size_t kCodecPart = 4;  ///< one part of so many of --buffer-size, on a volume that has codecs
+// Parts of --buffer-size set apart: one in so many for codecs, on a volume that has them, and for WRITEs that wait. The
+// rest is never less than the largest block.
+constexpr std::size_t kCodecPart = 4, kWritePart = 8, kLeastArena = std::size_t{16} << 20;
 
 std::string host_name() {
   char name[256] = "";
@@ -85,6 +87,11 @@ Try<void> MountedVolume::open_metadata(SessionId reuse, std::function<void(std::
                                    {"remedy", "--read-only, or kiseki config --changelog=false"}});
   client_ = std::make_unique<meta::Client>(engine_, *format_, clock_, plan_.client);
 
+  auto follow_rates = [this](const meta::Format& format) {
+    rates_->upload.set(object::bytes_per_second(plan_.upload_mbps.value_or(format.upload_limit)));
+    rates_->download.set(object::bytes_per_second(plan_.download_mbps.value_or(format.download_limit)));
+  };
+  follow_rates(*format_);
   auto info = meta::SessionInfo::of_this_process(kSessionVersion, plan_.mount_point, clock_->now());
   membership_ =
       std::make_unique<meta::ClientSession>(*client_, runtime_.executor(0), std::move(info),
@@ -92,7 +99,7 @@ Try<void> MountedVolume::open_metadata(SessionId reuse, std::function<void(std::
                                                                          .background_jobs = plan_.background_jobs,
                                                                          .reuse = reuse,
                                                                          .on_volume_lost = std::move(lost),
-                                                                         .on_format_changed = {}});
+                                                                         .on_format_changed = follow_rates});
   auto joined = runtime_.wait(membership_->start());
   if (!joined)
     return failure(fmt::format("cannot register this mount in {}", shown_meta_url(plan_.meta_url)), joined.error());
@@ -109,15 +116,16 @@ Try<void> MountedVolume::open_store() {
   spec.hedge_percentile = plan_.hedge_percentile;
   spec.limits.uploads = plan_.max_uploads;
   spec.limits.downloads = plan_.max_downloads;
-  spec.limits.upload_per_second = object::bytes_per_second(plan_.upload_mbps.value_or(format_->upload_limit));
-  spec.limits.download_per_second = object::bytes_per_second(plan_.download_mbps.value_or(format_->download_limit));
+  spec.limits.rates = rates_;
   if (plan_.storage_class) spec.storage_class = *plan_.storage_class;
   if (plan_.tag) spec.tag = *plan_.tag;
   spec.meter = make_object_meter();
   auto opened = object::open_store(spec, runtime_);
   if (!opened.store) return Failure{Exit::failed, opened.error};
   store_ = std::move(opened.store);
-  make_arena(opened.memory_bytes);
+  auto waiting_writes = plan_.buffer_bytes / kWritePart;
+  plan_.session.write_bytes = std::max<std::size_t>(waiting_writes / runtime_.loops(), plan_.session.max_write);
+  make_arena(opened.memory_bytes + waiting_writes);
   if (plan_.check_storage) {
     if (auto tested = runtime_.wait(test_store(*store_)); !tested) return tested.error();
   }
@@ -136,9 +144,9 @@ Try<void> MountedVolume::open_store() {
   return boost::system::in_place_value;
 }
 
-/// What codecs may take is no longer there for buffers: the sum stays --buffer-size.
-void MountedVolume::make_arena(std::size_t taken_by_codecs) {
-  auto limit = plan_.buffer_bytes - std::min<std::size_t>(taken_by_codecs, plan_.buffer_bytes / 2);
+/// What is set apart is no longer there for buffers: the sum stays --buffer-size.
+void MountedVolume::make_arena(std::size_t set_apart) {
+  auto limit = std::max(plan_.buffer_bytes - std::min(set_apart, plan_.buffer_bytes / 2), kLeastArena);
   arena_ = std::make_unique<BufferArena>(BufferArena::Options{.limit_bytes = limit + plan_.memory_cache_bytes,
                                                               .overflow_dir = plan_.overflow_dir,
                                                               .overflow_bytes = plan_.overflow_bytes});
@@ -178,6 +186,7 @@ vfs::FileDataOptions MountedVolume::data_options(const chunk::BlockLayout& layou
   options.max_readahead =
       plan_.readahead_bytes ? plan_.readahead_bytes : std::min<std::size_t>(8ull * layout.block_bytes, buffers / 4);
   options.cache_full_writes = plan_.cache_full_writes;
+  options.prefetch_workers = plan_.prefetch;
   options.compaction = !plan_.client.read_only && plan_.background_jobs;
   options.clock = clock_;
   options.home = runtime_.executor(0);
@@ -208,7 +217,8 @@ Try<void> MountedVolume::open_volume() {
   plan_.volume.stats_text = [] { return metrics::stats_text(); };
   volume_ = std::make_unique<vfs::Volume>(*client_, *data_, runtime_.executor(0), plan_.volume);
   plan_.session.acl = format_->enable_acl;
-  session_ = std::make_unique<fuse::Session>(runtime_, *volume_, plan_.session);
+  logged_ = std::make_unique<vfs::LoggedFilesystem>(*volume_, volume_->access_log());
+  session_ = std::make_unique<fuse::Session>(runtime_, *logged_, plan_.session);
   serving_ = std::make_unique<TaskGroup>(runtime_.executor(0));
   return boost::system::in_place_value;
 }
@@ -267,6 +277,7 @@ void MountedVolume::close() {
   metrics_.reset();
   meter_.reset();
   session_.reset();
+  logged_.reset();
   volume_.reset();
   housekeeper_.reset();
   if (client_) client_->set_reaper(nullptr);

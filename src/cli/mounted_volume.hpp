@@ -15,8 +15,10 @@
 #include "meta/open_engine.hpp"
 #include "meta/session.hpp"
 #include "net/metrics_server.hpp"
+#include "object/rate_limit.hpp"
 #include "object/store.hpp"
 #include "vfs/file_data.hpp"
+#include "vfs/logged_filesystem.hpp"
 #include "vfs/reaper.hpp"
 #include "vfs/volume.hpp"
 
@@ -51,7 +53,7 @@ class MountedVolume {
  private:
   Try<void> open_metadata(SessionId reuse, std::function<void(std::string)> lost);
   Try<void> open_store();
-  void make_arena(std::size_t taken_by_codecs);
+  void make_arena(std::size_t set_apart);
   Try<void> open_volume();
   Try<void> find_root();
   void start_metrics();
@@ -64,6 +66,7 @@ class MountedVolume {
   std::unique_ptr<BufferArena> arena_;
   std::shared_ptr<SystemClock> clock_;
   std::shared_ptr<meta::MetaEngine> engine_;
+  std::shared_ptr<object::Rates> rates_ = std::make_shared<object::Rates>();
   object::StorePtr store_;
   std::unique_ptr<meta::Client> client_;
   std::unique_ptr<meta::ClientSession> membership_;
@@ -71,6 +74,7 @@ class MountedVolume {
   std::unique_ptr<vfs::SliceReaper> reaper_;
   std::unique_ptr<meta::Housekeeper> housekeeper_;
   std::unique_ptr<vfs::Volume> volume_;
+  std::unique_ptr<vfs::LoggedFilesystem> logged_;
   std::unique_ptr<fuse::Session> session_;
   std::unique_ptr<VolumeMeter> meter_;
   std::unique_ptr<net::MetricsServer> metrics_;

@@ -93,11 +93,13 @@ struct DirHandle {
 };
 
 /// Open internal file (.stats, .config, .control): a text taken at open, and for .control a request in the making.
+class AccessLogReader;
 struct InternalHandle {
   Ino ino;
-  std::mutex guard;     ///< of `content` and `request`
-  std::string content;  ///< what reads see
-  std::string request;  ///< .control: bytes written so far
+  std::mutex guard;                         ///< of `content` and `request`
+  std::string content;                      ///< what reads see
+  std::string request;                      ///< .control: bytes written so far
+  std::shared_ptr<AccessLogReader> reader;  ///< .accesslog
 };
 
 /// Handle numbers to open things. Numbers are never reused. Any thread.

@@ -18,12 +18,10 @@ Volume::Volume(meta::Client& client, FileData& data, asio::any_io_executor backg
 Volume::~Volume() { client_.set_open_inodes(nullptr); }
 
 meta::Who Volume::who(Caller caller) const {
-  Caller as = caller;
-  if (options_.all_squash)
-    as = *options_.all_squash;
-  else if (options_.root_squash && caller.uid == 0)
-    as = *options_.root_squash;
-  return {.uid = as.uid, .gid = as.gid, .check_permissions = options_.check_permissions};
+  // Who is somebody else here is checked here: the kernel knows only whom he is there.
+  if (options_.all_squash) return {options_.all_squash->uid, options_.all_squash->gid, true};
+  if (options_.root_squash && caller.uid == 0) return {options_.root_squash->uid, options_.root_squash->gid, true};
+  return {caller.uid, caller.gid, options_.check_permissions};
 }
 
 std::uint16_t Volume::umask_of(std::uint32_t asked) const {

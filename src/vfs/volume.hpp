@@ -8,8 +8,10 @@
 #include <string>
 
 #include "core/async.hpp"
+#include "meta/access.hpp"
 #include "meta/client.hpp"
 #include "meta/ops.hpp"
+#include "vfs/access_log.hpp"
 #include "vfs/data.hpp"
 #include "vfs/filesystem.hpp"
 #include "vfs/handles.hpp"
@@ -27,7 +29,7 @@ struct VolumeOptions {
   bool xattr = false, capabilities = false, selinux = false, ioctl = false;
   bool cache_dirs = false;  ///< --readdir-cache
   bool hide_internal = false, prefix_internal = false;
-  bool check_permissions = false;  ///< --non-default-permission
+  bool check_permissions = false;  ///< of callers who are not squashed, because the kernel does not
   bool subdir = false;             ///< `root` is a directory inside the volume
   Ino root = kRootIno;
   std::optional<std::uint16_t> umask = {};
@@ -43,6 +45,9 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   /// `client` and `data` outlive the volume; `background` runs what nobody waits for (atime, deletions).
   Volume(meta::Client& client, FileData& data, asio::any_io_executor background, VolumeOptions options);
   ~Volume() override;
+
+  /// What .accesslog shows. The volume writes nothing there: LoggedFilesystem does.
+  AccessLog& access_log() { return access_log_; }
 
   void attached(KernelCache& kernel) override { kernel_ = &kernel; }
   bool is_open(Ino ino) const override { return open_inodes_.contains(ino); }
@@ -117,6 +122,7 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   void mode_changed(Ino ino) const;
   std::error_code refuse_change(Ino ino) const;  ///< EROFS, EPERM of internal files; none: go on
 
+  Async<EntryReply> lookup_checked(meta::Who who, Ino parent, std::string name);
   Async<EntryReply> lookup_slow(Ino parent, std::string name);
   Result<EntryReply> found(Result<meta::InodeEntry> result) const;
   Async<AttrReply> getattr_slow(Ino ino);
@@ -153,6 +159,7 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   Async<std::uint64_t> copy_slow(Caller caller, Ino in, std::uint64_t in_offset, Ino out, std::uint64_t out_offset,
                                  std::uint64_t length);
 
+  Result<OpenReply> open_listing(Ino kernel);
   enum class Feed { more, full, end };
   Answer<void> read_dir(std::shared_ptr<DirHandle> dir, std::uint64_t cookie, bool plus, DirSink sink);
   Async<void> readdir_touching(std::shared_ptr<DirHandle> dir, bool plus, DirSink sink);
@@ -173,7 +180,10 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   Feed feed_internal(std::uint64_t cookie, const DirSink& sink) const;
 
   Async<StatfsReply> statfs_slow();
-  Async<void> access_slow(meta::Who who, Ino ino, std::uint32_t mask);
+  /// Then `go_on`, if `who` may. Costs nothing for who is not checked.
+  template <class T>
+  Answer<T> after_access(meta::Who who, Ino ino, std::uint32_t mask, std::function<Answer<T>()> go_on);
+  std::error_code refuse_privileged(meta::Who who, std::string_view xattr) const;
   Async<void> setxattr_slow(meta::Who who, Ino ino, std::string name, std::string value, std::uint32_t flags);
   Async<std::string> getxattr_slow(Ino ino, std::string name);
   Async<std::string> listxattr_slow(Ino ino);
@@ -182,10 +192,11 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   Async<IoctlReply> get_flags(Ino ino, bool in_struct);
   Async<IoctlReply> set_flags(meta::Who who, Ino ino, std::uint32_t flags, bool in_struct);
 
-  // Internal files (.stats, .config, .control): volume_internal.cpp.
+  // Internal files: volume_internal.cpp.
   std::optional<Ino> internal_by_name(Ino parent, std::string_view name) const;
   Attr internal_attr(Ino ino) const;
-  Result<OpenReply> open_internal(Ino ino, std::uint32_t flags);
+  Result<OpenReply> open_internal(Caller caller, Ino ino, std::uint32_t flags);
+  Async<ReadReply> read_access_log(std::shared_ptr<AccessLogReader> reader, std::uint32_t size);
   Answer<ReadReply> read_internal(HandleId handle, std::uint64_t offset, std::uint32_t size);
   Answer<std::uint32_t> write_internal(HandleId handle, std::span<const std::byte> data);
   Async<std::uint32_t> control(std::shared_ptr<InternalHandle> handle, std::uint32_t accepted);
@@ -204,8 +215,18 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   HandleTable<FileHandle> files_;
   HandleTable<DirHandle> dirs_;
   ListingCache listings_;
+  AccessLog access_log_;  // before those who read it
   HandleTable<InternalHandle> internals_;
   TaskGroup background_;
 };
+
+template <class T>
+Answer<T> Volume::after_access(meta::Who who, Ino ino, std::uint32_t mask, std::function<Answer<T>()> go_on) {
+  if (!meta::is_checked(who)) return go_on();
+  return [](Volume& volume, meta::Who as, Ino of, std::uint32_t want, std::function<Answer<T>()> then) -> Async<T> {
+    CO_CHECK(co_await meta::access(volume.client_, as, of, want));
+    co_return co_await then().get();
+  }(*this, who, ino, mask, std::move(go_on));
+}
 
 }  // namespace kiseki::vfs

@@ -69,16 +69,7 @@ Async<std::string> Volume::readlink_slow(Ino ino) {
 Answer<void> Volume::access(Caller caller, Ino ino, std::uint32_t mask) {
   if (is_internal(ino)) return Result<void>{};
   if ((mask & W_OK) && options_.read_only) return posix(EROFS);
-  if (!options_.check_permissions) return Result<void>{};
-  return access_slow(who(caller), inside(ino), mask);
-}
-
-Async<void> Volume::access_slow(meta::Who who, Ino ino, std::uint32_t mask) {
-  CO_TRY(auto attr, co_await meta::getattr(client_, ino));
-  if (who.uid == 0) co_return Result<void>{};
-  unsigned shift = who.uid == attr.uid ? 6 : who.gid == attr.gid ? 3 : 0;
-  if ((attr.mode >> shift & mask & 7u) != (mask & 7u)) co_return posix(EACCES);
-  co_return Result<void>{};
+  return after_access<void>(who(caller), inside(ino), mask & 7u, [] { return Result<void>{}; });
 }
 
 // ---- extended attributes ----------------------------------------------------------------------------------------
@@ -98,15 +89,23 @@ std::error_code Volume::refuse_xattr(std::string_view name, bool reading) const 
   return {};
 }
 
+/// Names that take privileges the kernel believes a squashed root has.
+std::error_code Volume::refuse_privileged(meta::Who who, std::string_view xattr) const {
+  bool privileged = xattr.starts_with("trusted.") || xattr.starts_with("security.");
+  return privileged && meta::is_checked(who) ? posix(EPERM) : std::error_code();
+}
+
 Answer<void> Volume::setxattr(Caller caller, Ino ino, std::string_view name, std::string_view value,
                               std::uint32_t flags) {
   if (auto refused = refuse_xattr(name, false)) return refused;
   if (auto refused = refuse_change(ino)) return refused;
   if (value.size() > 65536) return posix(E2BIG);
+  if (auto refused = refuse_privileged(who(caller), name)) return refused;
   return setxattr_slow(who(caller), inside(ino), std::string(name), std::string(value), flags);
 }
 
 Async<void> Volume::setxattr_slow(meta::Who who, Ino ino, std::string name, std::string value, std::uint32_t flags) {
+  if (!is_acl(name)) CO_CHECK(co_await meta::access(client_, who, ino, meta::kMayWrite));
   if (!is_acl(name))
     co_return co_await meta::set_xattr(client_, ino, std::move(name), std::move(value), flags & ~kSetxattrKillSgid);
   CO_TRY(auto attr, co_await meta::set_acl(client_, who, ino, name == kAclDefault, std::move(value)));
@@ -119,10 +118,15 @@ Async<void> Volume::setxattr_slow(meta::Who who, Ino ino, std::string name, std:
   co_return Result<void>{};
 }
 
-Answer<std::string> Volume::getxattr(Caller, Ino ino, std::string_view name) {
+Answer<std::string> Volume::getxattr(Caller caller, Ino ino, std::string_view name) {
   if (is_internal(ino)) return posix(ENODATA);
   if (auto refused = refuse_xattr(name, true)) return refused;
-  return getxattr_slow(inside(ino), std::string(name));
+  auto as = who(caller);
+  if (name.starts_with("trusted.") && meta::is_checked(as))
+    return posix(ENODATA);  // as for anybody without the privilege
+  std::uint32_t mask = name.starts_with("user.") ? meta::kMayRead : 0;
+  return after_access<std::string>(as, inside(ino), mask,
+                                   [this, ino, name = std::string(name)] { return getxattr_slow(inside(ino), name); });
 }
 
 Async<std::string> Volume::getxattr_slow(Ino ino, std::string name) {
@@ -148,6 +152,7 @@ Async<std::string> Volume::listxattr_slow(Ino ino) {
 Answer<void> Volume::removexattr(Caller caller, Ino ino, std::string_view name) {
   if (auto refused = refuse_xattr(name, false)) return refused;
   if (auto refused = refuse_change(ino)) return refused;
+  if (auto refused = refuse_privileged(who(caller), name)) return refused;
   return removexattr_slow(who(caller), inside(ino), std::string(name));
 }
 
@@ -156,6 +161,7 @@ Async<void> Volume::removexattr_slow(meta::Who who, Ino ino, std::string name) {
     CO_CHECK(co_await meta::set_acl(client_, who, ino, name == kAclDefault, {}));
     co_return Result<void>{};
   }
+  CO_CHECK(co_await meta::access(client_, who, ino, meta::kMayWrite));
   co_return co_await meta::remove_xattr(client_, ino, std::move(name));
 }
 

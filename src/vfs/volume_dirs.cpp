@@ -22,13 +22,19 @@ struct InternalName {
   Ino ino;
   meta::FileType type;
 };
-constexpr InternalName kListed[] = {{".config", kConfigIno, meta::FileType::file},
+constexpr InternalName kListed[] = {{".accesslog", kAccessLogIno, meta::FileType::file},
+                                    {".config", kConfigIno, meta::FileType::file},
                                     {".stats", kStatsIno, meta::FileType::file},
                                     {".trash", kTrashIno, meta::FileType::directory}};
 
 }  // namespace
 
-Answer<OpenReply> Volume::opendir(Caller, Ino kernel, std::uint32_t) {
+Answer<OpenReply> Volume::opendir(Caller caller, Ino kernel, std::uint32_t) {
+  return after_access<OpenReply>(who(caller), inside(kernel), meta::kMayRead,
+                                 [this, kernel] { return open_listing(kernel); });
+}
+
+Result<OpenReply> Volume::open_listing(Ino kernel) {
   auto dir = std::make_shared<DirHandle>();
   dir->ino = inside(kernel);
   open_listings_.add(dir->ino, dir);
@@ -43,9 +49,10 @@ Answer<void> Volume::releasedir(Caller, Ino, HandleId id) {
 
 Answer<void> Volume::fsyncdir(Caller, Ino, HandleId) { return Result<void>{}; }  // entries are committed when made
 
-Answer<void> Volume::readdir(Caller, Ino, HandleId id, std::uint64_t cookie, bool plus, DirSink sink) {
+Answer<void> Volume::readdir(Caller caller, Ino, HandleId id, std::uint64_t cookie, bool plus, DirSink sink) {
   auto dir = dirs_.find(id);
   if (!dir) return posix(EBADF);
+  plus = plus && !meta::is_checked(who(caller));  // names may be read without leave to look them up
   if (cookie == 0 && tracks_access()) return readdir_touching(std::move(dir), plus, std::move(sink));
   return read_dir(std::move(dir), cookie, plus, std::move(sink));
 }

@@ -15,6 +15,13 @@ namespace {
 
 bool writes(std::uint32_t flags) { return (flags & O_ACCMODE) != O_RDONLY; }
 
+std::uint32_t access_of(std::uint32_t flags) {
+  constexpr std::uint32_t kForExec = 040;  // FMODE_EXEC, which the kernel sends along
+  if (flags & kForExec) return meta::kMayExecute;
+  std::uint32_t mask = (flags & O_ACCMODE) != O_WRONLY ? meta::kMayRead : 0;
+  return writes(flags) || (flags & O_TRUNC) ? mask | meta::kMayWrite : mask;
+}
+
 std::error_code refuse_open(const Attr& attr, std::uint32_t flags) {
   if (attr.is_dir()) return posix(EISDIR);
   if (!writes(flags)) return {};
@@ -28,11 +35,11 @@ std::error_code refuse_open(const Attr& attr, std::uint32_t flags) {
 // ---- open and close ---------------------------------------------------------------------------------------------
 
 Answer<OpenReply> Volume::open(Caller caller, Ino kernel, std::uint32_t flags, bool kill_suidgid) {
-  if (is_internal(kernel)) return open_internal(kernel, flags);
+  if (is_internal(kernel)) return open_internal(caller, kernel, flags);
   if (options_.read_only && (writes(flags) || (flags & O_TRUNC))) return posix(EROFS);
   Ino ino = inside(kernel);
   open_inodes_.add(ino);  // first: an unlink from now on must sustain the inode
-  if (!(flags & O_TRUNC))
+  if (!(flags & O_TRUNC) && !meta::is_checked(who(caller)))
     if (auto hit = client_.cached_attr(ino)) {
       if (auto refused = refuse_open(*hit, flags)) return drop_open(ino), refused;
       return Result<OpenReply>(add_handle(ino, flags, *hit));
@@ -42,6 +49,7 @@ Answer<OpenReply> Volume::open(Caller caller, Ino kernel, std::uint32_t flags, b
 
 Async<OpenReply> Volume::open_slow(meta::Who who, Ino ino, std::uint32_t flags, bool kill_suidgid) {
   auto counted = Guard([this, ino] { drop_open(ino); });  // however this ends without a handle, cancelled too
+  CO_CHECK(co_await meta::access(client_, who, ino, access_of(flags)));
   auto attr = co_await meta::getattr(client_, ino);
   if (attr)
     if (auto refused = refuse_open(*attr, flags)) attr = refused;

@@ -1,5 +1,5 @@
-// Internal files: .stats and .config are texts taken at open, .control carries requests of the command line
-// (JuiceFS 1.4, tools.md section 3).
+// Internal files: .stats and .config are texts taken at open, .accesslog tells what is asked while it is read, .control
+// carries requests of the command line (JuiceFS 1.4, tools.md section 3).
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -13,6 +13,18 @@
 
 namespace kiseki::vfs {
 
+namespace {
+
+ReadReply text_reply(std::string text) {
+  auto kept = std::make_shared<std::string>(std::move(text));
+  ReadReply reply;
+  if (!kept->empty()) reply.pieces.push_back({kept->data(), kept->size()});
+  reply.owner = std::move(kept);
+  return reply;
+}
+
+}  // namespace
+
 std::optional<Ino> Volume::internal_by_name(Ino parent, std::string_view name) const {
   if (name.size() < 6 || name.front() != '.') return std::nullopt;
   constexpr std::string_view kPrefix = ".jfs";
@@ -24,6 +36,7 @@ std::optional<Ino> Volume::internal_by_name(Ino parent, std::string_view name) c
   if (bare == ".control") return kControlIno;  // in every directory, so that tools reach it from any path
   if (inside(parent) != options_.root) return std::nullopt;
   if (bare.size() != name.size() && !options_.prefix_internal) return std::nullopt;
+  if (bare == ".accesslog") return kAccessLogIno;
   if (bare == ".stats") return kStatsIno;
   if (bare == ".config") return kConfigIno;
   if (bare == ".trash" && !options_.subdir && client_.format()->has_trash()) return kTrashIno;
@@ -43,10 +56,14 @@ Attr Volume::internal_attr(Ino ino) const {
   return attr;
 }
 
-Result<OpenReply> Volume::open_internal(Ino ino, std::uint32_t flags) {
+Result<OpenReply> Volume::open_internal(Caller caller, Ino ino, std::uint32_t flags) {
+  auto as = who(caller);
+  auto attr = internal_attr(ino);
+  if (meta::is_checked(as) && !(attr.mode & 0004) && as.uid != attr.uid) return posix(EACCES);
   if ((flags & O_ACCMODE) != O_RDONLY && ino != kControlIno) return posix(EACCES);
   auto handle = std::make_shared<InternalHandle>();
   handle->ino = ino;
+  if (ino == kAccessLogIno) handle->reader = std::make_shared<AccessLogReader>(access_log_);
   if (ino == kStatsIno && options_.stats_text) handle->content = options_.stats_text();
   if (ino == kConfigIno && options_.config_text) handle->content = options_.config_text();
   return OpenReply{.handle = internals_.add(std::move(handle)), .direct_io = true};
@@ -55,15 +72,14 @@ Result<OpenReply> Volume::open_internal(Ino ino, std::uint32_t flags) {
 Answer<ReadReply> Volume::read_internal(HandleId id, std::uint64_t offset, std::uint32_t size) {
   auto handle = internals_.find(id);
   if (!handle) return posix(EBADF);
-  auto part = std::make_shared<std::string>();
-  {
-    std::lock_guard hold(handle->guard);
-    if (offset < handle->content.size()) *part = handle->content.substr(offset, size);
-  }
-  ReadReply reply;
-  if (!part->empty()) reply.pieces.push_back({part->data(), part->size()});
-  reply.owner = std::move(part);
-  return Result<ReadReply>(std::move(reply));
+  if (handle->reader) return read_access_log(handle->reader, size);
+  std::lock_guard hold(handle->guard);
+  return Result<ReadReply>(text_reply(offset < handle->content.size() ? handle->content.substr(offset, size) : ""));
+}
+
+Async<ReadReply> Volume::read_access_log(std::shared_ptr<AccessLogReader> reader, std::uint32_t size) {
+  CO_TRY(auto text, co_await AccessLogReader::read(std::move(reader), size));
+  co_return text_reply(std::move(text));
 }
 
 Answer<std::uint32_t> Volume::write_internal(HandleId id, std::span<const std::byte> data) {

@@ -48,7 +48,7 @@ Result<EntryReply> Volume::found(Result<meta::InodeEntry> result) const {
   return result.error();
 }
 
-Answer<EntryReply> Volume::lookup(Caller, Ino parent, std::string_view name) {
+Answer<EntryReply> Volume::lookup(Caller caller, Ino parent, std::string_view name) {
   if (auto bad = bad_name(name)) return bad;
   if (auto internal = internal_by_name(parent, name)) {
     if (is_internal(*internal))
@@ -58,10 +58,16 @@ Answer<EntryReply> Volume::lookup(Caller, Ino parent, std::string_view name) {
                                            .attr_valid = options_.attr_timeout});
     return lookup_slow(parent, std::string(name));
   }
+  if (auto as = who(caller); meta::is_checked(as)) return lookup_checked(as, inside(parent), std::string(name));
   if (is_dots(name))
     return lookup_slow(inside(parent), std::string(name));  // no entries: a cache knows nothing of them
   if (auto hit = client_.cached_lookup(inside(parent), name)) return found(std::move(*hit));
   return lookup_slow(inside(parent), std::string(name));
+}
+
+Async<EntryReply> Volume::lookup_checked(meta::Who who, Ino parent, std::string name) {
+  CO_CHECK(co_await meta::access(client_, who, parent, meta::kMayExecute));
+  co_return co_await lookup_slow(parent, std::move(name));
 }
 
 Async<EntryReply> Volume::lookup_slow(Ino parent, std::string name) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "meta/access.hpp"
 #include "meta/acl_book.hpp"
 #include "meta/ops/acl_rules.hpp"
 
@@ -22,23 +23,30 @@ Result<void> check_old_name(std::string_view name) {
 
 // ---- access -------------------------------------------------------------------------------------------------------
 
+namespace {
+
+Async<void> need_mode_bits(Client& client, Who who, Attr attr, std::uint32_t mask) {
+  std::uint32_t allowed;
+  if (attr.access_acl != 0 && (attr.mode & 070) != 0) {
+    CO_TRY(auto rule, co_await client.acls().rule(client, attr.access_acl));
+    co_return acl_allows(rule, attr.uid, attr.gid, who.uid, who.gid, mask) ? done() : Result<void>(posix(EACCES));
+  }
+  if (attr.uid == who.uid)
+    allowed = attr.mode >> 6;
+  else if (attr.gid == who.gid)
+    allowed = attr.mode >> 3;
+  else
+    allowed = attr.mode;
+  co_return (allowed & mask) == mask ? done() : Result<void>(posix(EACCES));
+}
+
+}  // namespace
+
 Async<void> need_access(Txn& txn, Who who, Ino ino, std::uint32_t mask) {
-  if (!who.check_permissions || who.uid == 0) co_return done();
+  if (!is_checked(who)) co_return done();
   auto* attr = txn.attr(ino);
   if (!attr) co_return posix(ENOENT);
-  std::uint32_t allowed;
-  if (attr->access_acl != 0 && (attr->mode & 070) != 0) {
-    auto uid = attr->uid, gid = attr->gid;
-    CO_TRY(auto rule, co_await txn.client().acls().rule(txn.client(), attr->access_acl));
-    co_return acl_allows(rule, uid, gid, who.uid, who.gid, mask) ? done() : Result<void>(posix(EACCES));
-  }
-  if (attr->uid == who.uid)
-    allowed = attr->mode >> 6;
-  else if (attr->gid == who.gid)
-    allowed = attr->mode >> 3;
-  else
-    allowed = attr->mode;
-  co_return (allowed & mask) == mask ? done() : Result<void>(posix(EACCES));
+  co_return co_await need_mode_bits(txn.client(), who, *attr, mask);
 }
 
 namespace {
@@ -240,3 +248,13 @@ void append_holes(Txn& txn, Ino ino, std::uint64_t begin, std::uint64_t end, con
 }
 
 }  // namespace kiseki::meta::op
+
+namespace kiseki::meta {
+
+Async<void> access(Client& client, Who who, Ino ino, std::uint32_t mask) {
+  if (!is_checked(who)) co_return done();
+  CO_TRY(auto attr, co_await getattr(client, ino));
+  co_return co_await op::need_mode_bits(client, who, std::move(attr), mask);
+}
+
+}  // namespace kiseki::meta

@@ -173,7 +173,7 @@ class SecretsTest(unittest.TestCase):
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         url = f"redis://:Pa55word@127.0.0.1:{silent.getsockname()[1]}/1"
-        for words in (["status", url], ["mount", url, "/mnt"], ["format", url, "v", "--secret-key", "S3cret", "--session-token=T0ken"]):
+        for words in (["status", url], ["mount", url, "/mnt"], ["format", url, "vol", "--secret-key", "S3cret", "--session-token=T0ken"]):
             waiting = subprocess.Popen([mounted.binary(), *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             deadline = time.monotonic() + 10
             while True:

@@ -90,6 +90,91 @@ class OptionsTest(mounted.MountedTest):
                 self.assertEqual((by_root, by_user), (os.stat(mine).st_uid, os.stat(theirs).st_uid))
                 self.assertEqual(5678, os.stat(mine).st_gid)
 
+    def make_private_things(self):
+        """As root: a file and a directory for nobody else, and what everybody may read."""
+        os.chmod(self.path(), 0o755)
+        for name, mode in (("secret", 0o600), ("readable", 0o644), ("program", 0o711)):
+            os.chmod(self.make(name, b"#!/bin/true\n"), mode)
+        os.mkdir(self.path("closed"), 0o700)
+        self.make("closed/inner")
+        os.mkdir(self.path("named"))  # its names may be read, but not what stands behind them
+        self.make("named/inner")
+        os.chmod(self.path("named"), 0o744)
+        os.mkdir(self.path("open"))
+        os.chmod(self.path("open"), 0o777)
+
+    def check_stranger(self):
+        """In the process of somebody the things of root are closed to."""
+        checks = [("EACCES", open, self.path("secret")), ("EACCES", open, self.path("readable"), "ab"),
+                  ("", open, self.path("readable")), ("EACCES", os.listdir, self.path("closed")),
+                  ("EACCES", os.stat, self.path("closed/inner")), ("", os.listdir, self.path("named")),
+                  ("EACCES", os.stat, self.path("named/inner")), ("EACCES", os.truncate, self.path("readable"), 0),
+                  ("EPERM", os.chmod, self.path("readable"), 0o666), ("EPERM", os.chown, self.path("readable"), 1234, 5678),
+                  ("EACCES", os.unlink, self.path("readable")), ("EACCES", os.mkdir, self.path("new")),
+                  ("EACCES", os.rename, self.path("readable"), self.path("open/readable")),
+                  ("EACCES", os.getxattr, self.path("secret"), "user.a"),
+                  ("EACCES", os.setxattr, self.path("readable"), "user.a", b"1"),
+                  ("EPERM", os.utime, self.path("readable"), (1, 1)),
+                  ("", os.mkdir, self.path("open/mine")), ("", os.rmdir, self.path("open/mine")),
+                  ("EACCES", open, self.path(".config")), ("", open, self.path(".stats"))]
+        wrong = []
+        for want, call, *arguments in checks:
+            got = refusal(call, *arguments)
+            if got != want:
+                wrong.append(f"{call.__name__} {arguments}: {got or 'allowed'}, not {want or 'allowed'}")
+        return wrong
+
+    def test_the_squashed_are_held_to_what_they_became(self):
+        """README: what the mode of a file forbids to the owner they act as, the squashed may not do, root least of all."""
+        mounted.need(os.geteuid() == 0, "only root can become somebody else")
+        self.make_private_things()
+        for flag in ("--root-squash", "--all-squash"):
+            with self.subTest(flag=flag):
+                self.remount(flag, "1234:5678", "--enable-xattr")
+                self.assertEqual([], self.check_stranger())
+                self.assertEqual("EPERM", refusal(os.setxattr, self.path("open"), "trusted.a", b"1"))
+
+        def check():
+            wrong = self.check_stranger()
+            if wrong:
+                print(wrong, file=sys.stderr)
+                raise OSError(errno.EPROTO, "see above")
+        for flags in (("--all-squash", "1234:5678"), ("--root-squash", "1234:5678"), ("--non-default-permission",)):
+            with self.subTest(flags=flags):
+                self.remount(*flags, "--enable-xattr")
+                self.assertEqual(0, as_user(check))
+        self.assertEqual("", refusal(open, self.path("secret")), "root is root without squashing")
+        self.assertTrue(os.access(self.path("secret"), os.R_OK))
+        self.assertEqual(errno.EACCES, as_user(lambda: os.stat(self.path("closed/inner"))))
+
+    def test_sync(self):
+        """README: -o sync makes each write wait until it is stored."""
+        self.remount("-o", "sync,dirsync,nodiratime")
+        with open("/proc/self/mounts") as table:
+            options = next(set(line.split()[3].split(",")) for line in table if line.split()[1] == self.mount.path)
+        self.assertLessEqual({"sync", "dirsync", "nodiratime"}, options)
+        blocks = len(self.volume.block_files())
+        fd = os.open(self.path("f"), os.O_CREAT | os.O_WRONLY)
+        os.write(fd, b"x" * 10_000)
+        self.assertEqual(blocks + 1, len(self.volume.block_files()))
+        self.mount.kill()
+        try:
+            os.close(fd)
+        except OSError:
+            pass
+        self.mount = self.volume.mount()
+        with open(self.path("f"), "rb") as file:
+            self.assertEqual(b"x" * 10_000, file.read())
+
+    def test_what_changes_nothing_is_said(self):
+        """README: a mount warns of what it accepts without effect."""
+        self.mount.unmount()
+        said = self.volume.run("mount", self.volume.meta, self.mount.path, "-d", "--log", self.mount.log, "--metrics", "",
+                               "-o", "lazytime,strictatime,auto_unmount,max-fuse-io=4M").stderr
+        self.volume.run("umount", self.mount.path)
+        for words in ("option=lazytime", "option=strictatime", "option=auto_unmount", "mount.max_fuse_io asked=4194304 used=1048576"):
+            self.assertIn(words, said)
+
     def test_subdirectory(self):
         """README: --subdir shows a directory of the volume as its root, and makes it where it is missing."""
         os.makedirs(self.path("a/b"))

@@ -355,7 +355,7 @@ TEST(Volume, TheRootListsInternalFilesUnlessHidden) {
       [](Mounted& m) -> asio::awaitable<void> {
         auto names = co_await names_in(*m.volume, kRootIno);
         CO_ASSERT_OK(names);
-        EXPECT_EQ(*names, (std::vector<std::string>{".", "..", ".config", ".stats", ".trash"}));
+        EXPECT_EQ(*names, (std::vector<std::string>{".", "..", ".accesslog", ".config", ".stats", ".trash"}));
       },
       {}, 1);
   with_volume(
