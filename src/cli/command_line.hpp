@@ -34,7 +34,7 @@ std::vector<std::string> words_of_mount_helper(const std::vector<std::string>& w
 struct MountOptions {
   std::vector<GivenFlag> flags;
   std::vector<std::string> kernel;  ///< handed on: noatime, nodev, ...
-  bool allow_other = false, read_only = false, debug = false, writeback_cache = false, async_dio = false;
+  bool allow_other = false, read_only = false, writeback_cache = false;
   bool remount = false, writable = false;  ///< writable: rw was said, which only a remount can mean
 };
 Try<MountOptions> parse_mount_options(std::string_view list);

@@ -163,6 +163,23 @@ class InfoTest(mounted.MountedTest):
         self.assertIn("not inside a mounted volume", done.stderr)
 
 
+class LimitsTest(unittest.TestCase):
+    def test_a_new_limit_reaches_mounts_that_run(self):
+        """README: change settings of a living volume."""
+        import time
+        volume = mounted.Volume(self, format_flags=("--block-size", "256K"))
+        mount = volume.mount("--heartbeat", "1s")
+        volume.run("config", volume.meta, "--upload-limit", "8")
+        body, took, deadline = os.urandom(1 << 20), 0.0, time.monotonic() + 30
+        while took < 0.6:  # three blocks at 850 KB/s; the fourth goes on credit
+            self.assertLess(time.monotonic(), deadline, "uploads are as fast as ever")
+            began = time.monotonic()
+            with open(mount / "f", "wb") as file:
+                file.write(body)
+                os.fsync(file.fileno())
+            took = time.monotonic() - began
+
+
 class SecretsTest(unittest.TestCase):
     def test_passwords_do_not_stay_on_the_command_line(self):
         """What ps(1) shows to everybody."""
