@@ -14,7 +14,8 @@ void WalWatch::attach(Connection& db) {
   if (db.ask("PRAGMA journal_mode") != "wal") return;
   db.ask("SELECT count(*) FROM sqlite_master");  // a first read makes SQLite open and, if need be, recover the index
   sqlite3_file* file = nullptr;
-  if (sqlite3_file_control(db.handle(), "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file) return;
+  auto asked = sqlite3_file_control(db.handle(), "main", SQLITE_FCNTL_FILE_POINTER, static_cast<void*>(&file));
+  if (asked != SQLITE_OK || !file) return;
   if (!file->pMethods || file->pMethods->iVersion < 2 || !file->pMethods->xShmMap) return;
   volatile void* region = nullptr;
   if (file->pMethods->xShmMap(file, 0, kRegionBytes, 0, &region) != SQLITE_OK || !region) return;
