@@ -70,7 +70,8 @@ TEST(OpenStore, WhoWaitsForBandwidthIsNotTimedOut) {
   spec.volume = "v";
   spec.retries.tries = 1;
   spec.timeouts = {.put = 500ms, .get = 500ms};
-  spec.limits = {.uploads = 8, .downloads = 8, .upload_per_second = 200'000};
+  spec.limits = {.uploads = 8, .downloads = 8, .rates = std::make_shared<Rates>()};
+  spec.limits.rates->upload.set(200'000);
   auto opened = open_store(spec, runtime);
   ASSERT_TRUE(opened.store);
   std::string text(150'000, 'x');
