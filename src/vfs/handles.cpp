@@ -131,4 +131,12 @@ void PageCacheVersions::dropped(Ino ino, std::uint64_t dropping) {
 
 void PageCacheVersions::forget(Ino ino) { slot_of(ino).store(0); }
 
+void ToldVersions::told(Ino ino, const meta::Attr& attr) {
+  slots_[place_of(ino)].store(version_of(ino, attr), std::memory_order_relaxed);
+}
+
+bool ToldVersions::is(Ino ino, const meta::Attr& attr) const {
+  return slots_[place_of(ino)].load(std::memory_order_relaxed) == version_of(ino, attr);
+}
+
 }  // namespace kiseki::vfs

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -61,12 +62,21 @@ struct FileHandle {
   bool writable() const { return (flags & 3u) != 0; }
 };
 
-/// Entries [first, end) of a directory.
+/// Entries [first, end) of a directory, as they were when they were asked for.
 struct ListingPage {
+  using Clock = std::chrono::steady_clock;
   std::uint64_t first = 0;
   std::vector<meta::ListedEntry> entries;
+  meta::RecordCache::Ticket ticket;
+  Clock::time_point at;
   std::uint64_t end() const { return first + entries.size(); }
   bool holds(std::uint64_t index) const { return index >= first && index < end(); }
+};
+
+/// All names of a directory, and when they were right.
+struct WholeListing {
+  ListingPtr names;  ///< null: not in memory
+  meta::RecordCache::Ticket ticket;
 };
 
 /// A directory being listed: from `whole`, if its names were in memory; else pages of entries fetched in order, and
@@ -75,7 +85,7 @@ struct ListingPage {
 struct DirHandle {
   Ino ino;
   std::mutex guard;  ///< of `whole`
-  ListingPtr whole;
+  WholeListing whole;
 
   Mutex lock;
   std::shared_ptr<Listing> growing;     ///< what the pages so far hold; null when that is too much to keep
@@ -190,6 +200,21 @@ class PageCacheVersions {
   static constexpr std::size_t kSlots = 1u << 14;
   using Slot = std::atomic<std::uint64_t>;  ///< hash of inode and version; bit 0: dropped
   Slot& slot_of(Ino ino) { return slots_[std::hash<Ino>()(ino) >> 50]; }
+  std::vector<Slot> slots_;
+};
+
+/// Which version of a file's attributes the kernel was told last. A lossy table of fixed size: forgetting costs a
+/// question of the kernel's. Any thread.
+class ToldVersions {
+ public:
+  ToldVersions() : slots_(kSlots) {}
+  void told(Ino ino, const meta::Attr& attr);
+  bool is(Ino ino, const meta::Attr& attr) const;
+
+ private:
+  static constexpr std::size_t kSlots = 1u << 14;
+  using Slot = std::atomic<std::uint64_t>;
+  static std::size_t place_of(Ino ino) { return std::hash<Ino>()(ino) >> 50; }
   std::vector<Slot> slots_;
 };
 

@@ -1,5 +1,9 @@
 #include "vfs/nameless.hpp"
 
+#include <cerrno>
+
+#include "meta/attr_fields.hpp"
+
 namespace kiseki::vfs {
 
 void NamelessAttrs::add(Ino ino, const meta::Attr& attr) {
@@ -13,6 +17,19 @@ std::optional<meta::Attr> NamelessAttrs::find(Ino ino) const {
   std::lock_guard hold(shard.guard);
   auto it = shard.inodes.find(ino);
   return it == shard.inodes.end() ? std::nullopt : std::optional(it->second);
+}
+
+Result<meta::Attr> NamelessAttrs::change(Ino ino, const meta::AttrChange& change, Timestamp now) {
+  auto& shard = shard_of(ino);
+  std::lock_guard hold(shard.guard);
+  auto it = shard.inodes.find(ino);
+  if (it == shard.inodes.end()) return posix(ENOENT);
+  auto& attr = it->second;
+  meta::set_fields(attr, change.to, change.set);
+  if (change.atime_now) attr.atime = now;
+  if (change.mtime_now) attr.mtime = now;
+  attr.ctime = now;
+  return attr;
 }
 
 void NamelessAttrs::forget(Ino ino) {

@@ -6,7 +6,9 @@
 #include <unordered_map>
 
 #include "core/ids.hpp"
+#include "core/result.hpp"
 #include "meta/attr.hpp"
+#include "meta/ops.hpp"
 
 namespace kiseki::vfs {
 
@@ -17,6 +19,8 @@ class NamelessAttrs {
  public:
   void add(Ino ino, const meta::Attr& attr);
   std::optional<meta::Attr> find(Ino ino) const;
+  /// fchmod and its kin of such a thing. Errors: ENOENT.
+  Result<meta::Attr> change(Ino ino, const meta::AttrChange& change, Timestamp now);
   void forget(Ino ino);
 
  private:

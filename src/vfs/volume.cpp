@@ -1,5 +1,6 @@
 #include "vfs/volume.hpp"
 
+#include <algorithm>
 #include <cerrno>
 
 #include "vfs/internal_files.hpp"
@@ -28,22 +29,50 @@ std::uint16_t Volume::umask_of(std::uint32_t asked) const {
   return options_.umask.value_or(static_cast<std::uint16_t>(asked & 07777));
 }
 
-Attr Volume::shown(Ino ino, Attr attr) const {
-  if (!attr.is_file()) return attr;
-  if (auto end = data_.pending_length(ino); end && *end > attr.length) attr.length = *end;
-  if (auto mtime = data_.pending_mtime(ino); mtime && *mtime > attr.mtime) attr.mtime = attr.ctime = *mtime;
-  return attr;
+AttrReply Volume::attr_reply(Ino ino, const Attr& attr, const Buffered& before) const {
+  auto shown = attr;
+  if (attr.is_file() && before.end && *before.end > attr.length) shown.length = *before.end;
+  if (attr.is_file() && before.mtime && *before.mtime > attr.mtime) {
+    shown.mtime = *before.mtime;
+    shown.ctime = std::max(attr.ctime, *before.mtime);  // something else may have changed it since
+  }
+  if (attr.is_file()) told_.told(ino, shown);
+  return {.ino = outside(ino), .attr = shown, .attr_valid = options_.attr_timeout};
 }
 
-AttrReply Volume::attr_reply(Ino ino, const Attr& attr) const {
-  return {.ino = outside(ino), .attr = shown(ino, attr), .attr_valid = options_.attr_timeout};
-}
-
-EntryReply Volume::entry_reply(Ino ino, const Attr& attr) const {
-  return {.ino = outside(ino),
-          .attr = shown(ino, attr),
+EntryReply Volume::entry_reply(Ino ino, const Attr& attr, const Buffered& before) const {
+  auto told = attr_reply(ino, attr, before);
+  return {.ino = told.ino,
+          .attr = told.attr,
           .entry_valid = attr.is_dir() ? options_.dir_entry_timeout : options_.entry_timeout,
-          .attr_valid = options_.attr_timeout};
+          .attr_valid = told.attr_valid};
+}
+
+bool Volume::nothing_changed(meta::RecordCache::Ticket since) const {
+  auto now = client_.cache().ticket();
+  return now.sequence == since.sequence && now.generation == since.generation;
+}
+
+bool Volume::still_named(Ino dir, std::string_view name, Ino ino, meta::RecordCache::Ticket since) const {
+  if (nothing_changed(since)) return true;
+  auto known = client_.cache().guess_entry(dir, name);
+  return known && known->value && known->value->ino == ino;
+}
+
+std::optional<EntryReply> Volume::entry_since(Ino ino, const Attr& attr, meta::RecordCache::Ticket since) const {
+  auto before = buffered(ino);
+  if (!nothing_changed(since)) {
+    auto known = client_.cache().guess_attr(ino);
+    if (!known || known->value != attr) return std::nullopt;
+  }
+  return entry_reply(ino, attr, before);
+}
+
+Async<EntryReply> Volume::entry_read(meta::InodeEntry entry, meta::RecordCache::Ticket since) {
+  if (auto now = entry_since(entry.ino, entry.attr, since)) co_return *now;
+  auto before = buffered(entry.ino);
+  CO_TRY(auto attr, co_await meta::getattr(client_, entry.ino));
+  co_return entry_reply(entry.ino, attr, before);
 }
 
 void Volume::mode_changed(Ino ino) const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -114,18 +115,39 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   meta::Who who(Caller) const;
   std::uint16_t umask_of(std::uint32_t asked) const;
 
-  // What the kernel is told: stored attributes with what is still buffered on top.
-  Attr shown(Ino ino, Attr attr) const;
-  AttrReply attr_reply(Ino ino, const Attr& attr) const;
-  EntryReply entry_reply(Ino ino, const Attr& attr) const;
+  // What the kernel is told: stored attributes with what is still buffered on top. What is buffered is asked for first:
+  // what is committed before the attributes are read is then in them.
+  struct Buffered {
+    std::optional<std::uint64_t> end;
+    std::optional<Timestamp> mtime;
+  };
+  Buffered buffered(Ino ino) const { return {data_.pending_length(ino), data_.pending_mtime(ino)}; }
+  AttrReply attr_reply(Ino ino, const Attr& attr, const Buffered& before) const;
+  EntryReply entry_reply(Ino ino, const Attr& attr, const Buffered& before) const;
+  bool nothing_changed(meta::RecordCache::Ticket since) const;
+  /// For what a fetch brought that began at `since`: whether the name leads to the inode, as far as we have heard; what
+  /// to tell of the inode, nothing when it has changed meanwhile. What cannot be said for want of memory has changed.
+  bool still_named(Ino dir, std::string_view name, Ino ino, meta::RecordCache::Ticket since) const;
+  std::optional<EntryReply> entry_since(Ino ino, const Attr& attr, meta::RecordCache::Ticket since) const;
+  /// The same, with the attributes fetched again if they have changed.
+  Async<EntryReply> entry_read(meta::InodeEntry entry, meta::RecordCache::Ticket since);
+  /// `op` on an inode that the kernel found by a name which no longer leads to it: ESTALE, after which Linux walks the
+  /// path once more, where ENOENT would be the answer.
+  template <class T>
+  static Async<T> or_stale(Async<T> op) {
+    auto done = co_await std::move(op);
+    if (!done && done.error() == posix(ENOENT)) co_return posix(ESTALE);
+    co_return done;
+  }
   /// suid and sgid went with something else: the kernel's cached mode is wrong from now on.
   void mode_changed(Ino ino) const;
   std::error_code refuse_change(Ino ino) const;  ///< EROFS, EPERM of internal files; none: go on
 
   Async<EntryReply> lookup_checked(meta::Who who, Ino parent, std::string name);
+  std::optional<Result<EntryReply>> lookup_now(Ino parent, std::string_view name) const;
   Async<EntryReply> lookup_slow(Ino parent, std::string name);
-  Result<EntryReply> found(Result<meta::InodeEntry> result) const;
-  Async<AttrReply> getattr_slow(Ino ino);
+  Result<EntryReply> not_found(std::error_code why) const;
+  Async<AttrReply> getattr_slow(Ino ino, Buffered before);
   Async<AttrReply> setattr_slow(meta::Who who, Ino ino, SetAttr change);
   Async<std::string> readlink_slow(Ino ino);
   Async<EntryReply> make(meta::Who who, Ino parent, std::string name, meta::NewInode what);
@@ -143,6 +165,7 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   Async<CreateReply> create_slow(meta::Who who, Ino parent, std::string name, meta::NewInode what, std::uint32_t flags);
   Async<CreateReply> tmpfile_slow(meta::Who who, Ino parent, meta::NewInode what, std::uint32_t flags);
   std::optional<std::uint64_t> known_length(Ino ino) const;
+  std::uint64_t append_at(Ino ino, std::uint64_t offset) const;
   Async<ReadReply> read_slow(std::shared_ptr<FileHandle> handle, std::uint64_t offset, std::uint32_t size);
   Async<ReadReply> read_touching(std::shared_ptr<FileHandle> handle, std::uint64_t offset, std::uint32_t size);
   Async<ReadReply> read_held(std::shared_ptr<FileHandle> handle, Async<ReadReply> reading);
@@ -163,17 +186,19 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   enum class Feed { more, full, end };
   Answer<void> read_dir(std::shared_ptr<DirHandle> dir, std::uint64_t cookie, bool plus, DirSink sink);
   Async<void> readdir_touching(std::shared_ptr<DirHandle> dir, bool plus, DirSink sink);
-  ListingPtr listing_for(DirHandle& dir, std::uint64_t cookie);
-  std::optional<Result<void>> readdir_now(const DirHandle& dir, const Listing& all, std::uint64_t cookie, bool plus,
-                                          const DirSink& sink);
-  Async<void> readdir_listed(std::shared_ptr<DirHandle> dir, ListingPtr all, std::uint64_t cookie, bool plus,
+  WholeListing listing_for(DirHandle& dir, std::uint64_t cookie);
+  std::optional<Result<void>> readdir_now(const DirHandle& dir, const WholeListing& all, std::uint64_t cookie,
+                                          bool plus, const DirSink& sink);
+  Async<void> readdir_listed(std::shared_ptr<DirHandle> dir, WholeListing all, std::uint64_t cookie, bool plus,
                              DirSink sink);
   Async<void> readdir_slow(std::shared_ptr<DirHandle> dir, std::uint64_t cookie, bool plus, DirSink sink);
   void keep_page(DirHandle& dir);
   Async<Feed> turn_to(DirHandle& dir, std::uint64_t index, bool with_attrs);
   void rewind(DirHandle& dir);
   Feed feed_page(DirHandle& dir, std::uint64_t& index, bool plus, const DirSink& sink) const;
-  Feed feed_listed(const Listing& all, std::uint64_t index, const meta::Attr* attr, const DirSink& sink) const;
+  std::optional<EntryReply> in_full(Ino dir, const ListingPage& page, const meta::ListedEntry& entry) const;
+  Feed feed_listed(const Listing& all, std::uint64_t index, const std::optional<EntryReply>& full,
+                   const DirSink& sink) const;
   Feed feed_dots(Ino dir, Ino above, std::uint64_t cookie, const DirSink& sink) const;
   Async<Ino> parent_of(Ino dir);
   bool shows_internal(Ino dir) const;
@@ -186,7 +211,7 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   std::error_code refuse_privileged(meta::Who who, std::string_view xattr) const;
   Async<void> setxattr_slow(meta::Who who, Ino ino, std::string name, std::string value, std::uint32_t flags);
   Async<std::string> getxattr_slow(Ino ino, std::string name);
-  Async<std::string> listxattr_slow(Ino ino);
+  Async<std::string> listxattr_slow(meta::Who who, Ino ino);
   Async<void> removexattr_slow(meta::Who who, Ino ino, std::string name);
   std::error_code refuse_xattr(std::string_view name, bool reading) const;
   Async<IoctlReply> get_flags(Ino ino, bool in_struct);
@@ -212,6 +237,7 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   OpenListings open_listings_;
   NamelessAttrs nameless_;
   PageCacheVersions page_cache_;
+  mutable ToldVersions told_;
   HandleTable<FileHandle> files_;
   HandleTable<DirHandle> dirs_;
   ListingCache listings_;

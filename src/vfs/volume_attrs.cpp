@@ -16,16 +16,17 @@ Answer<AttrReply> Volume::getattr(Caller, Ino kernel, std::optional<HandleId>) {
     return Result<AttrReply>(
         AttrReply{.ino = kernel, .attr = internal_attr(kernel), .attr_valid = options_.attr_timeout});
   Ino ino = inside(kernel);
-  if (auto hit = client_.cached_attr(ino)) return Result<AttrReply>(attr_reply(ino, *hit));
-  return getattr_slow(ino);
+  auto before = buffered(ino);
+  if (auto hit = client_.cached_attr(ino)) return Result<AttrReply>(attr_reply(ino, *hit, before));
+  return or_stale(getattr_slow(ino, before));
 }
 
-Async<AttrReply> Volume::getattr_slow(Ino ino) {
+Async<AttrReply> Volume::getattr_slow(Ino ino, Buffered before) {
   auto attr = co_await meta::getattr(client_, ino);
   if (!attr && attr.error() == posix(ENOENT))
     if (auto last = nameless_.find(ino)) attr = *last;
   if (!attr) co_return attr.error();
-  co_return attr_reply(ino, *attr);
+  co_return attr_reply(ino, *attr, before);
 }
 
 Answer<AttrReply> Volume::setattr(Caller caller, Ino kernel, SetAttr change) {
@@ -33,12 +34,14 @@ Answer<AttrReply> Volume::setattr(Caller caller, Ino kernel, SetAttr change) {
     return Result<AttrReply>(
         AttrReply{.ino = kernel, .attr = internal_attr(kernel), .attr_valid = options_.attr_timeout});
   if (options_.read_only) return posix(EROFS);
-  return setattr_slow(who(caller), inside(kernel), std::move(change));
+  return or_stale(setattr_slow(who(caller), inside(kernel), std::move(change)));
 }
 
 Async<AttrReply> Volume::setattr_slow(meta::Who who, Ino ino, SetAttr change) {
   std::optional<Attr> after;
+  auto before = buffered(ino);
   if (change.set & (meta::kLength | meta::kMtime)) {  // a buffered write must not come after either
+    before = {};
     auto flushing = data_.flush(ino);
     CO_CHECK(co_await std::move(flushing).get());
   }
@@ -54,12 +57,15 @@ Async<AttrReply> Volume::setattr_slow(meta::Who who, Ino ino, SetAttr change) {
                           .atime_now = change.atime_now,
                           .mtime_now = change.mtime_now,
                           .kill_suidgid = change.kill_suidgid};
-    CO_TRY(after, co_await meta::setattr(client_, who, ino, rest));
+    auto changed = co_await meta::setattr(client_, who, ino, rest);
+    if (!changed && changed.error() == posix(ENOENT) && !who.check_permissions)
+      changed = nameless_.change(ino, rest, client_.clock().now());
+    CO_TRY(after, std::move(changed));
   }
-  co_return attr_reply(ino, *after);
+  co_return attr_reply(ino, *after, before);
 }
 
-Answer<std::string> Volume::readlink(Caller, Ino ino) { return readlink_slow(inside(ino)); }
+Answer<std::string> Volume::readlink(Caller, Ino ino) { return or_stale(readlink_slow(inside(ino))); }
 
 Async<std::string> Volume::readlink_slow(Ino ino) {
   if (tracks_access()) (void)co_await meta::touch_atime(client_, ino);
@@ -77,6 +83,13 @@ Answer<void> Volume::access(Caller caller, Ino ino, std::uint32_t mask) {
 namespace {
 constexpr std::string_view kAclAccess = "system.posix_acl_access", kAclDefault = "system.posix_acl_default";
 bool is_acl(std::string_view name) { return name == kAclAccess || name == kAclDefault; }
+
+/// The errno of names that no file system knows.
+std::error_code bad_xattr_name(std::string_view name) {
+  for (std::string_view space : {"user.", "trusted.", "security."})
+    if (name.starts_with(space)) return name.size() == space.size() ? posix(EINVAL) : std::error_code();
+  return posix(EOPNOTSUPP);
+}
 }  // namespace
 
 std::error_code Volume::refuse_xattr(std::string_view name, bool reading) const {
@@ -85,8 +98,7 @@ std::error_code Volume::refuse_xattr(std::string_view name, bool reading) const 
   if (name == "security.selinux" && !options_.selinux) return posix(reading ? ENODATA : EOPNOTSUPP);
   if (!options_.xattr) return posix(EOPNOTSUPP);
   if (name.size() > 255) return posix(ERANGE);
-  if (name.empty()) return posix(EINVAL);
-  return {};
+  return bad_xattr_name(name);
 }
 
 /// Names that take privileges the kernel believes a squashed root has.
@@ -101,7 +113,7 @@ Answer<void> Volume::setxattr(Caller caller, Ino ino, std::string_view name, std
   if (auto refused = refuse_change(ino)) return refused;
   if (value.size() > 65536) return posix(E2BIG);
   if (auto refused = refuse_privileged(who(caller), name)) return refused;
-  return setxattr_slow(who(caller), inside(ino), std::string(name), std::string(value), flags);
+  return or_stale(setxattr_slow(who(caller), inside(ino), std::string(name), std::string(value), flags));
 }
 
 Async<void> Volume::setxattr_slow(meta::Who who, Ino ino, std::string name, std::string value, std::uint32_t flags) {
@@ -126,7 +138,7 @@ Answer<std::string> Volume::getxattr(Caller caller, Ino ino, std::string_view na
     return posix(ENODATA);  // as for anybody without the privilege
   std::uint32_t mask = name.starts_with("user.") ? meta::kMayRead : 0;
   return after_access<std::string>(as, inside(ino), mask,
-                                   [this, ino, name = std::string(name)] { return getxattr_slow(inside(ino), name); });
+                                   [this, ino, name = std::string(name)] { return or_stale(getxattr_slow(inside(ino), name)); });
 }
 
 Async<std::string> Volume::getxattr_slow(Ino ino, std::string name) {
@@ -134,18 +146,21 @@ Async<std::string> Volume::getxattr_slow(Ino ino, std::string name) {
   return meta::get_xattr(client_, ino, std::move(name));
 }
 
-Answer<std::string> Volume::listxattr(Caller, Ino ino) {
+Answer<std::string> Volume::listxattr(Caller caller, Ino ino) {
   if (is_internal(ino) || ino == kTrashIno) return posix(ENODATA);
   if (!options_.xattr && !client_.format()->enable_acl) return posix(EOPNOTSUPP);
-  return listxattr_slow(inside(ino));
+  return or_stale(listxattr_slow(who(caller), inside(ino)));
 }
 
-// The names of ACLs stand among the others; a mount without --enable-xattr shows no others.
-Async<std::string> Volume::listxattr_slow(Ino ino) {
+// The names of ACLs stand among the others; a mount without --enable-xattr shows no others. Only root is shown trusted
+// ones, as everywhere in Linux.
+Async<std::string> Volume::listxattr_slow(meta::Who who, Ino ino) {
   CO_TRY(auto stored, co_await meta::list_xattrs(client_, ino));
   std::string names;
-  for (auto& name : stored)
-    if (options_.xattr || is_acl(name)) names.append(name).push_back('\0');
+  for (auto& name : stored) {
+    bool shown = is_acl(name) || (options_.xattr && (who.uid == 0 || !name.starts_with("trusted.")));
+    if (shown) names.append(name).push_back('\0');
+  }
   co_return names;
 }
 
@@ -153,7 +168,7 @@ Answer<void> Volume::removexattr(Caller caller, Ino ino, std::string_view name) 
   if (auto refused = refuse_xattr(name, false)) return refused;
   if (auto refused = refuse_change(ino)) return refused;
   if (auto refused = refuse_privileged(who(caller), name)) return refused;
-  return removexattr_slow(who(caller), inside(ino), std::string(name));
+  return or_stale(removexattr_slow(who(caller), inside(ino), std::string(name)));
 }
 
 Async<void> Volume::removexattr_slow(meta::Who who, Ino ino, std::string name) {

@@ -64,25 +64,26 @@ Async<void> Volume::readdir_touching(std::shared_ptr<DirHandle> dir, bool plus, 
 
 Answer<void> Volume::read_dir(std::shared_ptr<DirHandle> dir, std::uint64_t cookie, bool plus, DirSink sink) {
   auto all = listing_for(*dir, cookie);
-  if (!all) return readdir_slow(std::move(dir), cookie, plus, std::move(sink));
-  if (auto fed = readdir_now(*dir, *all, cookie, plus, sink)) return *fed;
+  if (!all.names) return readdir_slow(std::move(dir), cookie, plus, std::move(sink));
+  if (auto fed = readdir_now(*dir, all, cookie, plus, sink)) return *fed;
   return readdir_listed(std::move(dir), std::move(all), cookie, plus, std::move(sink));
 }
 
 // ---- from memory ------------------------------------------------------------------------------------------------
 
 /// The listing a handle reads from; at the start, or after rewinddir, the one of now. Null: it must be fetched.
-ListingPtr Volume::listing_for(DirHandle& dir, std::uint64_t cookie) {
+WholeListing Volume::listing_for(DirHandle& dir, std::uint64_t cookie) {
   std::lock_guard hold(dir.guard);
   if (cookie == 0) {
     bool right = client_.engine().coherent();  // asked first: then the cache below has heard of every change
-    dir.whole = right ? listings_.find(dir.ino, client_.cache().ticket()) : nullptr;
+    auto now = client_.cache().ticket();
+    dir.whole = {.names = right ? listings_.find(dir.ino, now) : nullptr, .ticket = now};
   }
   return dir.whole;
 }
 
 /// Nothing when a record is missing for the first entry that is to be told.
-std::optional<Result<void>> Volume::readdir_now(const DirHandle& dir, const Listing& all, std::uint64_t cookie,
+std::optional<Result<void>> Volume::readdir_now(const DirHandle& dir, const WholeListing& all, std::uint64_t cookie,
                                                 bool plus, const DirSink& sink) {
   if (cookie < 2) {
     auto above = dir.ino;
@@ -94,51 +95,56 @@ std::optional<Result<void>> Volume::readdir_now(const DirHandle& dir, const List
     if (feed_dots(dir.ino, above, cookie, sink) == Feed::full) return Result<void>{};
   }
   auto first = cookie < kFirstEntry ? 0 : cookie - kFirstEntry + 1;
-  for (auto index = first; cookie < kFirstInternal && index < all.size(); ++index) {
-    std::optional<meta::Attr> attr;
-    if (plus) {
-      attr = client_.cached_attr(all.ino(index));
+  for (auto index = first; cookie < kFirstInternal && index < all.names->size(); ++index) {
+    std::optional<EntryReply> full;
+    auto ino = all.names->ino(index);
+    if (plus && still_named(dir.ino, all.names->name(index), ino, all.ticket)) {
+      auto before = buffered(ino);
+      auto attr = client_.cached_attr(ino);
       if (!attr && index == first && cookie >= 2) return std::nullopt;
       if (!attr) return Result<void>{};  // a short answer: the next request begins here
+      full = entry_reply(ino, *attr, before);
     }
-    if (feed_listed(all, index, attr ? &*attr : nullptr, sink) == Feed::full) return Result<void>{};
+    if (feed_listed(*all.names, index, full, sink) == Feed::full) return Result<void>{};
   }
   if (shows_internal(dir.ino)) feed_internal(cookie, sink);
   return Result<void>{};
 }
 
 /// The same, with attributes fetched for as many entries as one answer may hold.
-Async<void> Volume::readdir_listed(std::shared_ptr<DirHandle> dir, ListingPtr all, std::uint64_t cookie, bool plus,
+Async<void> Volume::readdir_listed(std::shared_ptr<DirHandle> dir, WholeListing all, std::uint64_t cookie, bool plus,
                                    DirSink sink) {
   if (cookie < 2) {
     CO_TRY(auto above, co_await parent_of(dir->ino));
     if (feed_dots(dir->ino, above, cookie, sink) == Feed::full) co_return Result<void>{};
   }
   auto first = cookie < kFirstEntry ? 0 : cookie - kFirstEntry + 1;
-  if (cookie < kFirstInternal && first < all->size()) {
+  if (cookie < kFirstInternal && first < all.names->size()) {
+    auto& names = *all.names;
+    auto ticket = client_.cache().ticket();
     meta::Keys keys;
-    for (auto index = first; plus && index < all->size() && keys.size() < kAttrsAtOnce; ++index)
-      keys.push_back(meta::AttrKey{all->ino(index)});
+    for (auto index = first; plus && index < names.size() && keys.size() < kAttrsAtOnce; ++index)
+      keys.push_back(meta::AttrKey{names.ino(index)});
     CO_TRY(auto attrs, co_await client_.fetch(std::move(keys)));
-    for (auto index = first; index < all->size(); ++index) {
+    for (auto index = first; index < names.size(); ++index) {
       auto* attr = index - first < attrs.size() ? std::get_if<meta::Attr>(&attrs[index - first]) : nullptr;
       if (plus && index - first == attrs.size()) co_return Result<void>{};
-      if (feed_listed(*all, index, attr, sink) == Feed::full) co_return Result<void>{};
+      bool told = attr && still_named(dir->ino, names.name(index), names.ino(index), all.ticket);
+      auto full = told ? entry_since(names.ino(index), *attr, ticket) : std::nullopt;
+      if (feed_listed(names, index, full, sink) == Feed::full) co_return Result<void>{};
     }
   }
   if (shows_internal(dir->ino)) feed_internal(cookie, sink);
   co_return Result<void>{};
 }
 
-Volume::Feed Volume::feed_listed(const Listing& all, std::uint64_t index, const meta::Attr* attr,
+Volume::Feed Volume::feed_listed(const Listing& all, std::uint64_t index, const std::optional<EntryReply>& full,
                                  const DirSink& sink) const {
-  EntryReply full;
-  DirEntry out{
-      .ino = outside(all.ino(index)), .name = all.name(index), .type = all.type(index), .cookie = kFirstEntry + index};
-  if (attr) {
-    full = entry_reply(all.ino(index), *attr);
-    out.full = &full;
-  }
+  DirEntry out{.ino = outside(all.ino(index)),
+               .name = all.name(index),
+               .type = all.type(index),
+               .cookie = kFirstEntry + index,
+               .full = full ? &*full : nullptr};
   return sink(out) ? Feed::more : Feed::full;
 }
 
@@ -196,7 +202,7 @@ Async<Volume::Feed> Volume::turn_to(DirHandle& dir, std::uint64_t index, bool wi
   if (dir.holding(index)) co_return Feed::more;
   if (dir.started && index < dir.page.first) {
     while (dir.pages.size() > 1 && dir.pages.back().first > index) dir.pages.pop_back();
-    dir.page = {.first = dir.pages.back().first, .entries = {}};
+    dir.page = {.first = dir.pages.back().first, .entries = {}, .ticket = {}, .at = {}};
     dir.previous = {};
     dir.next = dir.pages.back().second;
     dir.pages.pop_back();
@@ -213,9 +219,12 @@ Async<Volume::Feed> Volume::turn_to(DirHandle& dir, std::uint64_t index, bool wi
       dir.listed_at = client_.cache().ticket();
     }
     if (!dir.growing) dir.shown.add(dir.page.entries);
+    ListingPage asked{
+        .first = begins, .entries = {}, .ticket = client_.cache().ticket(), .at = ListingPage::Clock::now()};
     CO_TRY(auto page, co_await meta::list(client_, dir.ino, cursor, most, with_attrs));
     dir.pages.emplace_back(begins, std::move(cursor));
-    dir.previous = std::exchange(dir.page, {.first = begins, .entries = std::move(page.entries)});
+    asked.entries = std::move(page.entries);
+    dir.previous = std::exchange(dir.page, std::move(asked));
     dir.next = std::move(page.next);
     dir.ended = dir.next.empty();
     dir.started = true;
@@ -237,19 +246,30 @@ void Volume::keep_page(DirHandle& dir) {
   if (dir.ended) listings_.put(dir.ino, dir.listed_at, dir.growing);
 }
 
+/// An entry as the kernel may keep it: nothing if it has changed since its page was fetched. What others change is not
+/// always heard of, so it is told no longer than if it had been told at once.
+std::optional<EntryReply> Volume::in_full(Ino dir, const ListingPage& page, const meta::ListedEntry& entry) const {
+  if (!entry.attr || !still_named(dir, entry.name, entry.entry.ino, page.ticket)) return std::nullopt;
+  auto full = entry_since(entry.entry.ino, *entry.attr, page.ticket);
+  if (!full) return std::nullopt;
+  auto age = ListingPage::Clock::now() - page.at;
+  full->entry_valid = std::max(full->entry_valid - age, std::chrono::nanoseconds(0));
+  full->attr_valid = std::max(full->attr_valid - age, std::chrono::nanoseconds(0));
+  return full;
+}
+
 Volume::Feed Volume::feed_page(DirHandle& dir, std::uint64_t& index, bool plus, const DirSink& sink) const {
   auto* page = dir.holding(index);
   if (dir.growing) dir.shown.catch_up(*dir.growing, page->first);
   for (; page->holds(index); ++index) {
     auto& entry = page->entries[index - page->first];
     if (dir.shown.twice(entry.name)) continue;
-    EntryReply full;
-    DirEntry out{
-        .ino = outside(entry.entry.ino), .name = entry.name, .type = entry.entry.type, .cookie = kFirstEntry + index};
-    if (plus && entry.attr) {
-      full = entry_reply(entry.entry.ino, *entry.attr);
-      out.full = &full;
-    }
+    auto full = plus ? in_full(dir.ino, *page, entry) : std::nullopt;
+    DirEntry out{.ino = outside(entry.entry.ino),
+                 .name = entry.name,
+                 .type = entry.entry.type,
+                 .cookie = kFirstEntry + index,
+                 .full = full ? &*full : nullptr};
     if (!sink(out)) return Feed::full;
     dir.shown_to = index + 1;
   }

@@ -44,7 +44,7 @@ Answer<OpenReply> Volume::open(Caller caller, Ino kernel, std::uint32_t flags, b
       if (auto refused = refuse_open(*hit, flags)) return drop_open(ino), refused;
       return Result<OpenReply>(add_handle(ino, flags, *hit));
     }
-  return open_slow(who(caller), ino, flags, kill_suidgid);
+  return or_stale(open_slow(who(caller), ino, flags, kill_suidgid));
 }
 
 Async<OpenReply> Volume::open_slow(meta::Who who, Ino ino, std::uint32_t flags, bool kill_suidgid) {
@@ -75,7 +75,11 @@ OpenReply Volume::add_handle(Ino ino, std::uint32_t flags, const Attr& attr) {
   handle->stream = data_.open_stream(ino);
   bool direct = (flags & O_DIRECT) != 0;
   PageCacheVersions::Opened pages;
-  if (!direct && !data_.dirty(ino)) pages = page_cache_.opened(ino, attr);
+  if (!data_.dirty(ino)) {
+    if (!direct) pages = page_cache_.opened(ino, attr);
+    // Close-to-open: what others wrote shows from now on, also where the kernel has not yet let go of the old length.
+    if (auto* kernel = kernel_.load(); kernel && !told_.is(ino, attr)) kernel->forget_attr(outside(ino));
+  }
   handle->dropping_pages = pages.dropping;
   // What the kernel has cached it reads without asking: then nobody would see the access.
   bool seen = meta::atime_is_due(client_.options(), attr, client_.clock().now());
@@ -116,22 +120,21 @@ Async<CreateReply> Volume::create_slow(meta::Who who, Ino parent, std::string na
                                        std::uint32_t flags) {
   auto made = co_await meta::make(client_, who, parent, name, std::move(what));
   if (!made && made.error() == posix(EEXIST) && !(flags & O_EXCL)) {  // another client was faster: open theirs
-    auto found = co_await meta::lookup(client_, parent, std::move(name));
-    if (!found)
-      co_return found.error() == posix(ENOENT) ? posix(ESTALE)
-                                               : found.error();  // gone again: the kernel walks the path anew
-    auto there = *std::move(found);
+    auto ticket = client_.cache().ticket();
+    CO_TRY(auto there, co_await or_stale(meta::lookup(client_, parent, std::move(name))));
     // The kernel answers EIO for a CREATE that brings anything but a file; after ESTALE it looks again and follows a
     // link.
     if (there.attr.type != meta::FileType::file)
       co_return posix(there.attr.type == meta::FileType::directory ? EISDIR : ESTALE);
     open_inodes_.add(there.ino);
-    CO_TRY(auto opened, co_await open_slow(who, there.ino, flags, false));
-    co_return CreateReply{.entry = entry_reply(there.ino, there.attr), .open = opened};
+    CO_TRY(auto opened, co_await or_stale(open_slow(who, there.ino, flags, false)));
+    CO_TRY(auto entry, co_await entry_read(there, ticket));
+    co_return CreateReply{.entry = entry, .open = opened};
   }
   if (!made) co_return made.error();
   open_inodes_.add(made->ino);
-  co_return CreateReply{.entry = entry_reply(made->ino, made->attr), .open = add_handle(made->ino, flags, made->attr)};
+  co_return CreateReply{.entry = entry_reply(made->ino, made->attr, {}),
+                        .open = add_handle(made->ino, flags, made->attr)};
 }
 
 Answer<CreateReply> Volume::tmpfile(Caller caller, Ino parent, std::uint32_t mode, std::uint32_t umask,
@@ -149,7 +152,7 @@ Async<CreateReply> Volume::tmpfile_slow(meta::Who who, Ino parent, meta::NewInod
   CO_TRY(auto made, co_await meta::make_nameless(client_, who, parent, std::move(what)));
   open_inodes_.add(made.ino);
   open_inodes_.mark_unlinked(made.ino);
-  co_return CreateReply{.entry = entry_reply(made.ino, made.attr), .open = add_handle(made.ino, flags, made.attr)};
+  co_return CreateReply{.entry = entry_reply(made.ino, made.attr, {}), .open = add_handle(made.ino, flags, made.attr)};
 }
 
 Async<void> Volume::settle(Ino ino) { return data_.flush(ino).get(); }
@@ -207,9 +210,9 @@ Async<void> Volume::release_slow(std::shared_ptr<FileHandle> handle, std::uint64
 // ---- bytes ------------------------------------------------------------------------------------------------------
 
 std::optional<std::uint64_t> Volume::known_length(Ino ino) const {
+  auto pending = data_.pending_length(ino).value_or(0);
   auto hit = client_.cached_attr(ino);
-  if (!hit) return std::nullopt;
-  return std::max(hit->length, data_.pending_length(ino).value_or(0));
+  return hit ? std::optional(std::max(hit->length, pending)) : std::nullopt;
 }
 
 bool Volume::tracks_access() const { return client_.options().relatime || client_.options().strict_atime; }
@@ -247,19 +250,31 @@ Async<ReadReply> Volume::read_held(std::shared_ptr<FileHandle>, Async<ReadReply>
 }
 
 Async<ReadReply> Volume::read_slow(std::shared_ptr<FileHandle> handle, std::uint64_t offset, std::uint32_t size) {
+  auto pending = data_.pending_length(handle->ino).value_or(0);
   CO_TRY(auto attr, co_await meta::getattr(client_, handle->ino));
-  auto length = std::max(attr.length, data_.pending_length(handle->ino).value_or(0));
+  auto length = std::max(attr.length, pending);
   auto answer = data_.read(*handle->stream, handle->ino, offset, size, length);
   co_return co_await std::move(answer).get();
 }
 
+/// Where an append goes that the kernel wants at `offset`: it takes the end of the file from what it was told up to a
+/// second ago, and other clients may have appended since. What it then cached is in the wrong place.
+std::uint64_t Volume::append_at(Ino ino, std::uint64_t offset) const {
+  auto end = known_length(ino);
+  if (!end || *end == offset) return offset;
+  if (auto* kernel = kernel_.load()) kernel->forget_data(outside(ino), std::min(offset, *end), 0);
+  return *end;
+}
+
 Answer<std::uint32_t> Volume::write(Caller caller, Ino kernel, HandleId id, std::uint64_t offset,
-                                    std::span<const std::byte> data, std::uint32_t, bool kill_suidgid, bool) {
+                                    std::span<const std::byte> data, std::uint32_t open_flags, bool kill_suidgid,
+                                    bool from_page_cache) {
   if (is_internal(kernel)) return write_internal(id, data);
   auto handle = files_.find(id);
   if (!handle) return posix(EBADF);
   if (options_.read_only) return posix(EROFS);
   if (!handle->wrote.exchange(true)) page_cache_.forget(handle->ino);
+  if ((open_flags & O_APPEND) && !from_page_cache) offset = append_at(handle->ino, offset);
   if (kill_suidgid) {
     auto hit = client_.cached_attr(handle->ino);
     if (!hit || (hit->mode & 06000)) return write_killing_suid(who(caller), std::move(handle), offset, data);

@@ -41,11 +41,21 @@ meta::FileType type_of(std::uint32_t mode) {
 
 }  // namespace
 
-Result<EntryReply> Volume::found(Result<meta::InodeEntry> result) const {
-  if (result) return entry_reply(result->ino, result->attr);
-  if (result.error() == posix(ENOENT) && options_.negative_timeout.count() > 0)
+Result<EntryReply> Volume::not_found(std::error_code why) const {
+  if (why == posix(ENOENT) && options_.negative_timeout.count() > 0)
     return EntryReply{.ino = {}, .attr = {}, .entry_valid = options_.negative_timeout, .attr_valid = {}};
-  return result.error();
+  return why;
+}
+
+std::optional<Result<EntryReply>> Volume::lookup_now(Ino parent, std::string_view name) const {
+  if (parent == kRootIno && name == meta::Client::kTrashName) return std::nullopt;  // it has no entry
+  auto entry = client_.cached_entry(parent, name);
+  if (!entry) return std::nullopt;
+  if (!*entry) return not_found(posix(ENOENT));
+  auto ino = (*entry)->ino;
+  auto before = buffered(ino);
+  auto attr = client_.cached_attr(ino);
+  return attr ? std::optional(Result<EntryReply>(entry_reply(ino, *attr, before))) : std::nullopt;
 }
 
 Answer<EntryReply> Volume::lookup(Caller caller, Ino parent, std::string_view name) {
@@ -61,7 +71,7 @@ Answer<EntryReply> Volume::lookup(Caller caller, Ino parent, std::string_view na
   if (auto as = who(caller); meta::is_checked(as)) return lookup_checked(as, inside(parent), std::string(name));
   if (is_dots(name))
     return lookup_slow(inside(parent), std::string(name));  // no entries: a cache knows nothing of them
-  if (auto hit = client_.cached_lookup(inside(parent), name)) return found(std::move(*hit));
+  if (auto hit = lookup_now(inside(parent), name)) return *std::move(hit);
   return lookup_slow(inside(parent), std::string(name));
 }
 
@@ -73,16 +83,18 @@ Async<EntryReply> Volume::lookup_checked(meta::Who who, Ino parent, std::string 
 Async<EntryReply> Volume::lookup_slow(Ino parent, std::string name) {
   if (auto internal = internal_by_name(parent, name)) {
     CO_TRY(auto trash, co_await meta::getattr(client_, *internal));
-    co_return entry_reply(*internal, trash);
+    co_return entry_reply(*internal, trash, {});
   }
   if (is_dots(name)) {  // asked when a file handle is decoded (NFS export)
     CO_TRY(auto self, co_await meta::getattr(client_, parent));
-    if (name == ".") co_return entry_reply(parent, self);
+    if (name == ".") co_return entry_reply(parent, self, {});
     CO_TRY(auto above, co_await meta::getattr(client_, self.parent));
-    co_return entry_reply(self.parent, above);
+    co_return entry_reply(self.parent, above, {});
   }
-  auto result = co_await meta::lookup(client_, parent, std::move(name));
-  co_return found(std::move(result));
+  auto ticket = client_.cache().ticket();
+  auto found = co_await meta::lookup(client_, parent, std::move(name));
+  if (!found) co_return not_found(found.error());
+  co_return co_await entry_read(*found, ticket);
 }
 
 Answer<EntryReply> Volume::mknod(Caller caller, Ino parent, std::string_view name, std::uint32_t mode,
@@ -114,7 +126,7 @@ Answer<EntryReply> Volume::symlink(Caller caller, Ino parent, std::string_view n
 
 Async<EntryReply> Volume::make(meta::Who who, Ino parent, std::string name, meta::NewInode what) {
   CO_TRY(auto made, co_await meta::make(client_, who, parent, std::move(name), std::move(what)));
-  co_return entry_reply(made.ino, made.attr);
+  co_return entry_reply(made.ino, made.attr, {});
 }
 
 Answer<void> Volume::unlink(Caller caller, Ino parent, std::string_view name) {
@@ -180,8 +192,9 @@ Answer<EntryReply> Volume::link(Caller caller, Ino ino, Ino to, std::string_view
 }
 
 Async<EntryReply> Volume::link_slow(meta::Who who, Ino ino, Ino to, std::string new_name) {
+  auto before = buffered(ino);
   CO_TRY(auto linked, co_await meta::link(client_, who, ino, to, std::move(new_name)));
-  co_return entry_reply(linked.ino, linked.attr);
+  co_return entry_reply(linked.ino, linked.attr, before);
 }
 
 }  // namespace kiseki::vfs

@@ -57,8 +57,7 @@ Async<InodeEntry> lookup(Client& client, Ino parent, std::string name) {
     auto ino = (*entry)->ino;
     CO_TRY(auto attr, co_await read_attr(client, ino));
     if (attr) co_return InodeEntry{ino, *attr};
-    co_return posix(ENOENT);
-  }
+  }  // gone: another client gave the name to another inode, or removed it
   co_return co_await fetch_entry(client, parent, std::move(name));
 }
 

@@ -38,7 +38,7 @@ Async<Attr> truncate_in(Txn& txn, Who who, Ino ino, std::uint64_t length, bool k
   CO_TRY(auto attr, co_await need_file(txn, ino, kImmutable | kAppendOnly));
   CO_CHECK(co_await need_access(txn, who, ino, kWrite));
   Attr to;
-  std::uint32_t set = 0;
+  std::uint32_t set = kMtime | kCtime;  // also where the length stays, as in Linux
   if (kill_suidgid) txn.check_attr(ino, kMode | kGid);
   if (kill_suidgid && without_setid(attr, who) != attr.mode) {
     to.mode = without_setid(attr, who);
@@ -52,11 +52,10 @@ Async<Attr> truncate_in(Txn& txn, Who who, Ino ino, std::uint64_t length, bool k
     CO_CHECK(co_await count_length(txn, ino, length));
     append_holes(txn, ino, begin, end, existing);
     to.length = length;
-    set |= kLength | kMtime;
+    set |= kLength;
   }
-  if (set == 0) co_return attr;
   to.mtime = to.ctime = txn.client().clock().now();
-  txn.patch(ino, set | kCtime, to);
+  txn.patch(ino, set, to);
   co_return *txn.attr(ino);
 }
 

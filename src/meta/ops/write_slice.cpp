@@ -32,6 +32,14 @@ Result<Batch> batch_of(const std::vector<PlacedSlice>& records) {
   return batch;
 }
 
+/// The ctime a write leaves: its own time, as was shown while it was buffered, but never back; and some time always
+/// moves, by which others see that records were added.
+Timestamp ctime_after(const Attr& before, Timestamp mtime) {
+  auto ctime = std::max(before.ctime, mtime);
+  if (mtime != before.mtime || ctime != before.ctime) return ctime;
+  return ctime.nsec == 999'999'999 ? Timestamp{ctime.sec + 1, 0} : Timestamp{ctime.sec, ctime.nsec + 1};
+}
+
 Async<Attr> write_in(Txn& txn, Ino ino, const Batch& batch, Timestamp mtime, std::vector<std::int64_t>& returned) {
   CO_CHECK(co_await txn.load(AttrKey{ino}));
   auto* attr = txn.attr(ino);
@@ -45,7 +53,7 @@ Async<Attr> write_in(Txn& txn, Ino ino, const Batch& batch, Timestamp mtime, std
   Attr to;
   to.length = length;
   to.mtime = mtime;
-  to.ctime = txn.client().clock().now();
+  to.ctime = ctime_after(*attr, mtime);
   txn.patch(ino, kLength | kMtime | kCtime, to);
   txn.returned_to(returned);
   co_return *txn.attr(ino);

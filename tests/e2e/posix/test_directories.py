@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import mounted  # noqa: E402
@@ -51,6 +52,67 @@ class DirectoriesTest(mounted.MountedTest):
                     os.unlink(self.path("d", f"x{number:05}"))
         stayed = [name for name in seen if not name.startswith("x")]
         self.assertEqual([f"{i:05}" for i in range(6000)], sorted(stayed))
+
+    def test_a_listing_tells_nothing_old(self):
+        """SEMANTICS: a listing tells the kernel no attributes and no names that were changed since it fetched them."""
+        self.fill("d", 2000)
+        self.remount()
+        path = self.path("d")
+        changed = [f"{i:05}" for i in range(1200, 2000)]
+        with os.scandir(path) as listing:
+            for number, entry in enumerate(listing):
+                os.stat(entry.path)  # as ls -l does it; the kernel goes on asking for attributes too
+                if number == 800:  # in the middle of a page: what follows was fetched already
+                    for name in changed[::2]:
+                        with open(os.path.join(path, name), "w") as file:
+                            file.write("longer")
+                    for name in changed[1::2]:
+                        with open(self.path("new"), "w") as file:
+                            file.write("another")
+                        os.rename(self.path("new"), os.path.join(path, name))
+        wrong = [name for name in changed[::2] if os.stat(os.path.join(path, name)).st_size != 6]
+        for name in changed[1::2]:
+            try:
+                with open(os.path.join(path, name)) as file:
+                    if file.read() == "another":
+                        continue
+            except OSError as problem:
+                name = f"{name}: {problem}"
+            wrong.append(name)
+        self.assertEqual([], wrong)
+
+    def test_a_rename_over_a_file_leaves_no_moment_without_it(self):
+        """SEMANTICS: names change atomically.
+        SEMANTICS: a rename over a file leaves no moment without it.
+        """
+        versions = [bytes([65 + number]) * 5000 for number in range(8)]
+        wrong, done = [], threading.Event()
+
+        def replace(body):
+            with open(self.path("new"), "wb") as file:
+                file.write(body)
+            os.rename(self.path("new"), self.path("f"))
+
+        def read():
+            while not done.is_set():
+                try:
+                    with open(self.path("f"), "rb") as file:
+                        body = file.read()
+                    if os.stat(self.path("f")).st_size != 5000 or body not in versions:
+                        wrong.append(f"{len(body)} bytes")
+                except OSError as problem:
+                    wrong.append(str(problem))
+
+        replace(versions[0])
+        readers = [threading.Thread(target=read) for _ in range(3)]
+        for reader in readers:
+            reader.start()
+        for turn in range(300):
+            replace(versions[turn % 8])
+        done.set()
+        for reader in readers:
+            reader.join()
+        self.assertEqual([], wrong)
 
     def test_removed_directories_can_still_be_asked(self):
         """SEMANTICS: fstat of an open or working directory works after its removal."""

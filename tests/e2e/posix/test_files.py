@@ -56,7 +56,9 @@ class FilesTest(mounted.MountedTest):
         }
 
     def test_changes_of_contents_take_privileges_away(self):
-        """SEMANTICS: whoever changes a file's contents without privileges takes set-user-id and set-group-id from it."""
+        """SEMANTICS: whoever changes a file's contents without privileges (write, truncate, fallocate, copy_file_range)
+        SEMANTICS: takes set-user-id and set-group-id from it, and so does chown.
+        """
         mounted.need(os.geteuid() == 0, "only root can become somebody else")
         self.make("source", bytes(8192))
         os.chmod(self.path("source"), 0o644)
@@ -91,8 +93,51 @@ class FilesTest(mounted.MountedTest):
         fallocate(fd, 0, 0, 100 << 20)
         self.assertEqual(100 << 20, os.fstat(fd).st_size)
 
+    def test_allocated_space_is_not_reserved(self):
+        """SEMANTICS: what it allocates is not reserved."""
+        fd = os.open(self.make("f"), os.O_RDWR)
+        self.addCleanup(os.close, fd)
+        before = os.statvfs(self.path()).f_bavail
+        fallocate(fd, FALLOC_KEEP_SIZE, 0, 64 << 20)
+        self.assertLess(before - os.statvfs(self.path()).f_bavail, (64 << 20) // os.statvfs(self.path()).f_frsize)
+
+    def test_limits_are_met_when_writes_are_committed(self):
+        """SEMANTICS: over the volume's capacity or inode limit: ENOSPC.
+        SEMANTICS: buffered writes meet the limit when they are committed, so fsync or close may say it.
+        """
+        self.volume.run("config", self.volume.meta, "--yes", "--capacity", "16M", "--inodes", "20")
+        self.remount()
+        fd = os.open(self.make("f"), os.O_RDWR)
+
+        def write_all():
+            for _ in range(64):
+                os.write(fd, bytes(1 << 20))
+            os.fsync(fd)
+
+        self.refused(errno.ENOSPC, write_all)
+        try:
+            os.close(fd)
+        except OSError:
+            pass  # told once already
+
+        def make_many():
+            for number in range(30):
+                os.mknod(self.path(f"n{number}"))
+
+        self.refused(errno.ENOSPC, make_many)
+
+    def test_chown_takes_privileges_away(self):
+        """SEMANTICS: takes set-user-id and set-group-id from it, and so does chown."""
+        mounted.need(os.geteuid() == 0, "only root gives files away")
+        path = self.make("program")
+        os.chmod(path, 0o6755)
+        os.chown(path, NOBODY, NOBODY)
+        self.assertEqual(0o755, stat.S_IMODE(os.stat(path).st_mode))
+
     def test_modes_of_fallocate(self):
-        """SEMANTICS: fallocate: extend, keep size, punch and zero; collapse and insert are EOPNOTSUPP."""
+        """SEMANTICS: fallocate: extend, keep size, punch and zero.
+        SEMANTICS: collapse and insert are EOPNOTSUPP.
+        """
         fd = os.open(self.make("f", b"\1" * 10_000), os.O_RDWR)
         self.addCleanup(os.close, fd)
         fallocate(fd, FALLOC_KEEP_SIZE, 0, 50_000)

@@ -5,10 +5,11 @@ import os
 import stat
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import mounted  # noqa: E402
-from syscalls import FS_APPEND, FS_IMMUTABLE, get_flags, set_flags  # noqa: E402
+from syscalls import FS_APPEND, FS_IMMUTABLE, FS_SECURE, get_flags, set_flags  # noqa: E402
 from users import NOBODY, as_user  # noqa: E402
 
 
@@ -216,6 +217,52 @@ class OptionsTest(mounted.MountedTest):
         if os.geteuid() == 0:
             os.chown(file, NOBODY, NOBODY)
             self.assertEqual(errno.EPERM, as_user(lambda: set_flags(self.path("f"), FS_IMMUTABLE)))
+
+    def test_what_flags_switch_on(self):
+        """SEMANTICS: extended attributes need --enable-xattr, flags of chattr (a, i, s) --enable-ioctl."""
+        file = self.make("f")
+        self.assertEqual("ENOTSUP", refusal(os.setxattr, file, "user.a", b"1"))
+        self.assertEqual("ENOTTY", refusal(set_flags, file, FS_APPEND))
+        self.remount("--enable-xattr", "--enable-ioctl")
+        os.setxattr(file, "user.a", b"1")
+        self.assertEqual(b"1", os.getxattr(file, "user.a"))
+        set_flags(file, FS_APPEND | FS_SECURE)
+        self.assertEqual(FS_APPEND | FS_SECURE, get_flags(file))
+        set_flags(file, 0)
+
+    def test_trash(self):
+        """SEMANTICS: with --trash-days over 0 deleted files move to .trash/YYYY-MM-DD-HH (UTC).
+        SEMANTICS: only root may take them out.
+        """
+        self.volume.run("config", self.volume.meta, "--yes", "--trash-days", "1")
+        self.remount()
+        os.chmod(self.path(), 0o777)
+        os.unlink(self.make("f"))
+        hours = os.listdir(self.path(".trash"))
+        self.assertRegex(" ".join(hours), r"^20\d\d-\d\d-\d\d-\d\d$")
+        kept = os.listdir(self.path(".trash", hours[0]))
+        self.assertRegex(" ".join(kept), r"^1-\d+-f$")
+        gone = self.path(".trash", hours[0], kept[0])
+        if os.geteuid() == 0:
+            self.assertNotEqual(0, as_user(lambda: os.rename(gone, self.path("mine"))))
+            os.rename(gone, self.path("back"))
+            with open(self.path("back"), "rb") as file:
+                self.assertEqual(b"body", file.read())
+
+    def test_times_of_directories_may_lag(self):
+        """SEMANTICS: a directory's times may lag --skip-dir-mtime (100 ms) behind changes in it."""
+        self.remount("--skip-dir-mtime", "100ms", "--attr-cache", "0s")
+        os.mkdir(self.path("d"))
+        made = os.stat(self.path("d")).st_mtime_ns
+        os.mknod(self.path("d/at-once"))
+        self.assertLess(os.stat(self.path("d")).st_mtime_ns - made, 100_000_000)
+        time.sleep(0.15)
+        os.mknod(self.path("d/later"))
+        self.assertGreater(os.stat(self.path("d")).st_mtime_ns, made + 100_000_000)
+        self.remount("--skip-dir-mtime", "0", "--attr-cache", "0s")
+        was = os.stat(self.path("d")).st_mtime_ns
+        os.mknod(self.path("d/now"))
+        self.assertGreater(os.stat(self.path("d")).st_mtime_ns, was)
 
     def test_access_control_lists(self):
         """SEMANTICS: on volumes with ACLs, lists are inherited, decide, and go along with chmod."""

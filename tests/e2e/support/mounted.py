@@ -1,7 +1,8 @@
 """Volumes for tests that mount: made in a directory of their own, always taken away again.
 
-Environment: KISEKI the binary under test; KISEKI_TEST_DIR where volumes live (default: /dev/shm if roomy, else the
-temporary directory); CI=true makes failures of what would otherwise be skipped.
+Environment: KISEKI the binary under test; KISEKI_TEST_META=redis puts the metadata of every volume on a redis-server of its
+own instead of into a SQLite file; KISEKI_TEST_DIR where volumes live (default: /dev/shm if roomy, else the temporary
+directory); CI=true makes failures of what would otherwise be skipped.
 """
 import contextlib
 import hashlib
@@ -155,15 +156,15 @@ def marked_processes(mark):
 class Mount:
     """One mounted client of a volume."""
 
-    def __init__(self, volume, client, flags, foreground):
+    def __init__(self, volume, client, flags, foreground, path=None):
         self.volume, self.client = volume, client
         volume.mounts_made += 1
         self.number = volume.mounts_made
-        self.path = os.path.join(volume.root, f"mnt{self.number}")
+        self.path = path or os.path.join(volume.root, f"mnt{self.number}")
         self.mark = f"{os.path.basename(volume.root)}.{self.number}"
         self.log = os.path.join(volume.root, f"log{self.number}")
         self.process = None
-        os.mkdir(self.path)
+        os.makedirs(self.path, exist_ok=True)
         cache = [] if "--cache-dir" in flags else ["--cache-dir", os.path.join(volume.root, f"cache{self.number}")]
         self.command = [client, "mount", volume.meta, self.path, "--no-usage-report", "--log", self.log, *cache, *flags]
         self._start(foreground)
@@ -236,15 +237,25 @@ class Mount:
         return os.path.join(self.path, name)
 
 
+def metadata_url(test, database):
+    """Where the metadata of a fresh volume goes."""
+    engine = os.environ.get("KISEKI_TEST_META", "sqlite")
+    if engine == "redis":
+        import redis  # it needs this module
+        return redis.Server(test).url()
+    assert engine == "sqlite", f"KISEKI_TEST_META={engine}: sqlite or redis"
+    return f"sqlite3://{database}"
+
+
 class Volume:
-    """A volume on SQLite and a local directory."""
+    """A volume on SQLite, or on the engine that KISEKI_TEST_META names, and a local directory."""
 
     def __init__(self, test, client=None, trash_days=0, format_flags=(), formatted=True):
         self.client = client or binary()
         self.root = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=base_dir())
         os.chmod(self.root, 0o755)
         self.database = os.path.join(self.root, "meta.db")
-        self.meta = f"sqlite3://{self.database}"
+        self.meta = metadata_url(test, self.database)
         self.objects = os.path.join(self.root, "objects/")
         self.mounts, self.mounts_made = [], 0
         self.mark = f"{os.path.basename(self.root)}.0"
@@ -262,8 +273,8 @@ class Volume:
             raise AssertionError(f"{' '.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         return done
 
-    def mount(self, *flags, client=None, foreground=False):
-        mounted = Mount(self, client or self.client, list(flags), foreground)
+    def mount(self, *flags, client=None, foreground=False, path=None):
+        mounted = Mount(self, client or self.client, list(flags), foreground, path)
         self.mounts.append(mounted)
         return mounted
 
@@ -286,11 +297,12 @@ class Volume:
 
 
 class MountedTest(unittest.TestCase):
-    """One fresh volume, mounted at self.mount.path; self.remount() gives it to a new client with an empty cache."""
+    """One fresh volume, mounted at self.mount.path; self.remount() gives it to a new client with an empty cache, there."""
     flags = ()
+    format_flags = ()
 
     def setUp(self):
-        self.volume = Volume(self)
+        self.volume = Volume(self, format_flags=self.format_flags)
         self.mount = self.volume.mount(*self.flags)
 
     def path(self, *names):
@@ -298,7 +310,7 @@ class MountedTest(unittest.TestCase):
 
     def remount(self, *flags):
         self.mount.unmount()
-        self.mount = self.volume.mount(*self.flags, *flags)
+        self.mount = self.volume.mount(*self.flags, *flags, path=self.mount.path)
 
 
 @contextlib.contextmanager

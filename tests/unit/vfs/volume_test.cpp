@@ -40,6 +40,7 @@ class PlainData final : public FileData {
     return commit(ino);
   }
   std::optional<std::uint64_t> pending_length(Ino ino) const override {
+    if (when_asked) when_asked(ino);
     auto it = unflushed.find(ino);
     return it == unflushed.end() ? std::nullopt : std::optional(it->second);
   }
@@ -65,6 +66,7 @@ class PlainData final : public FileData {
   std::map<Ino, std::string> files;
   std::map<Ino, std::uint64_t> unflushed;
   std::map<Ino, int> invalidated;
+  std::function<void(Ino)> when_asked = {};  ///< before it is told what is pending
 
  private:
   Async<void> commit(Ino ino) {
@@ -76,6 +78,15 @@ class PlainData final : public FileData {
     co_return Result<void>{};
   }
   meta::Client& client_;
+};
+
+/// What the kernel was told to forget.
+struct FakeKernel final : KernelCache {
+  void forget_entry(Ino, std::string) override {}
+  void forget_data(Ino ino, std::uint64_t offset, std::uint64_t) override { data.emplace_back(ino, offset); }
+  void forget_attr(Ino ino) override { attrs.push_back(ino); }
+  std::vector<std::pair<Ino, std::uint64_t>> data;
+  std::vector<Ino> attrs;
 };
 
 constexpr Caller kRoot{.uid = 0, .gid = 0, .pid = 1};
@@ -271,9 +282,13 @@ TEST(Volume, ARemovedDirectoryCanBeAskedUntilTheKernelForgetsIt) {
     CO_ASSERT_OK(told);
     EXPECT_EQ(told->attr.mode, 0750);
     EXPECT_EQ(told->attr.nlink, 0u);
+    SetAttr mode{.set = meta::kMode};
+    mode.to.mode = 0700;
+    CO_ASSERT_OK(co_await ask(m.volume->setattr(kRoot, made->ino, mode)));
+    EXPECT_EQ((co_await ask(m.volume->getattr(kRoot, made->ino, std::nullopt)))->attr.mode, 0700);
     m.volume->forget(made->ino, 1);
     auto gone = co_await ask(m.volume->getattr(kRoot, made->ino, std::nullopt));
-    EXPECT_EQ(gone.error(), posix(ENOENT));
+    EXPECT_EQ(gone.error(), posix(ESTALE));
   });
 }
 
@@ -293,6 +308,73 @@ TEST(Volume, LocksOfAnOpenFileEndWithIt) {
     CO_ASSERT_OK(co_await ask(m.volume->release(kRoot, ino, made->open.handle, kProcess, false)));
     CO_ASSERT_OK(co_await ask(m.volume->setlk(kRoot, ino, other->handle, kProcess, all, false)));
     CO_ASSERT_OK(co_await ask(m.volume->release(kRoot, ino, other->handle, kProcess, false)));
+  });
+}
+
+// What is buffered is asked for before what is stored: else a commit between the two takes the bytes out of both.
+TEST(Volume, ACommitBetweenTwoLooksHidesNothing) {
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    auto made = co_await ask(m.volume->create(kRoot, kRootIno, "f", 0644, 0, O_RDWR));
+    CO_ASSERT_TRUE(made.has_value());
+    auto ino = made->entry.ino;
+    int asked = 0;
+    m.data->when_asked = [&](Ino) {  // at the moment of the question the five bytes have just been committed
+      if (++asked > 1) return;
+      meta::Commit commit;
+      meta::PatchAttr patch{.ino = ino, .set = meta::kLength, .to = {}};
+      patch.to.length = 5;
+      commit.writes.push_back(patch);
+      meta::Outcome applied;
+      applied.applied = true;
+      m.client->cache().committed(commit, applied);
+    };
+    auto told = co_await ask(m.volume->getattr(kRoot, ino, std::nullopt));
+    CO_ASSERT_TRUE(told.has_value());
+    EXPECT_EQ(told->attr.length, 5u);
+    asked = 0;
+    auto found = co_await ask(m.volume->lookup(kRoot, kRootIno, "f"));
+    CO_ASSERT_TRUE(found.has_value());
+    EXPECT_EQ(found->attr.length, 5u);
+    m.data->when_asked = {};
+  });
+}
+
+// After ESTALE Linux walks the path once more, and finds what has replaced the file.
+TEST(Volume, AnInodeThatIsGoneIsStale) {
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    Ino gone{4711};
+    EXPECT_EQ((co_await ask(m.volume->open(kRoot, gone, O_RDONLY, false))).error(), posix(ESTALE));
+    EXPECT_EQ((co_await ask(m.volume->getattr(kRoot, gone, std::nullopt))).error(), posix(ESTALE));
+    EXPECT_EQ((co_await ask(m.volume->setattr(kRoot, gone, {.set = meta::kMode}))).error(), posix(ESTALE));
+    EXPECT_EQ((co_await ask(m.volume->readlink(kRoot, gone))).error(), posix(ESTALE));
+  });
+}
+
+TEST(Volume, WhatOthersWroteShowsFromTheNextOpenOn) {
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    FakeKernel kernel;
+    m.volume->attached(kernel);
+    auto made = co_await ask(m.volume->create(kRoot, kRootIno, "f", 0644, 0, O_RDWR));
+    CO_ASSERT_TRUE(made.has_value());
+    auto ino = made->entry.ino;
+    kernel.attrs.clear();
+    (void)co_await ask(m.volume->open(kRoot, ino, O_RDONLY, false));
+    EXPECT_TRUE(kernel.attrs.empty()) << "the kernel knows this version";
+    auto id = co_await m.client->new_slice_id();
+    m.clock->advance(std::chrono::seconds(1));
+    Slice theirs{.pos = 0, .id = *id, .size = 5, .off = 0, .len = 5};
+    (void)co_await meta::write_slice(*m.client, ino, ChunkIndex{0}, theirs, m.clock->now());
+    auto opened = co_await ask(m.volume->open(kRoot, ino, O_WRONLY | O_APPEND, false));
+    CO_ASSERT_TRUE(opened.has_value());
+    EXPECT_EQ(kernel.attrs, std::vector<Ino>{ino});
+    // The kernel's file still ends at 0, and there it would append.
+    (void)co_await ask(
+        m.volume->write(kRoot, ino, opened->handle, 0, bytes("mine"), O_WRONLY | O_APPEND, false, false));
+    EXPECT_EQ(m.data->unflushed[ino], 9u);
+    EXPECT_EQ(kernel.data, (std::vector<std::pair<Ino, std::uint64_t>>{{ino, 0}}));
+    (void)co_await ask(m.volume->write(kRoot, ino, opened->handle, 9, bytes("!"), O_WRONLY | O_APPEND, false, false));
+    EXPECT_EQ(m.data->unflushed[ino], 10u);
+    EXPECT_EQ(kernel.data.size(), 1u) << "the kernel knew the end";
   });
 }
 
