@@ -142,6 +142,7 @@ asio::awaitable<void> play(World& world, const Variant& variant, std::uint64_t s
 class NamespaceModel : public testing::TestWithParam<Variant> {};
 
 TEST_P(NamespaceModel, AgreesWithOracle) {
+  // SEMANTICS: usage, directory statistics and quotas change in the same commit as what causes them
   auto variant = GetParam();
   if (variant.redis && !kiseki::test::RedisServer::installed()) GTEST_SKIP() << "redis-server is not installed";
   for (auto seed : seeds(variant.seeds)) {

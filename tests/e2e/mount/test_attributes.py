@@ -40,6 +40,7 @@ class AttributesTest(mounted.MountedTest):
         self.assertEqual((55, 0o2755), (os.stat(self.path("sgid/inner")).st_gid, stat.S_IMODE(os.stat(self.path("sgid/inner")).st_mode)))
 
     def test_times(self):
+        # SEMANTICS: nanoseconds, before 1970 and after 2038
         path = self.make("t")
         moments = [0, 1, 10**18 + 123456789, 4102444800 * 10**9 + 1, -1, -86400 * 10**9 * 3650 + 5]
         for moment in moments:

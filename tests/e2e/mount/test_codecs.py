@@ -167,12 +167,14 @@ class CodecTest(unittest.TestCase):
             self.assertIn(os.path.basename(path), lines[0])
 
     def test_damaged_lz4(self):
+        # SEMANTICS: on compressed ones when they no longer decode to the block's length
         self.damaged_is_an_error("--compress", "lz4")
 
     def test_damaged_zstd(self):
         self.damaged_is_an_error("--compress", "zstd")
 
     def test_damaged_aes(self):
+        # SEMANTICS: bytes that were changed in the store show on encrypted volumes (every change does)
         self.damaged_is_an_error(algorithm="aes256gcm-rsa")
 
     def test_encryption_is_decided_once(self):

@@ -69,6 +69,7 @@ class ContentsTest(mounted.MountedTest):
         os.close(fd)
 
     def test_unlinked_while_open(self):
+        # SEMANTICS: an open file lives on without names until its last close
         fd = os.open(self.path("gone"), os.O_RDWR | os.O_CREAT, 0o600)
         os.write(fd, b"before")
         os.unlink(self.path("gone"))
@@ -147,6 +148,7 @@ class ContentsTest(mounted.MountedTest):
         self.assertIn(refused.exception.errno, (errno.EFBIG, errno.EINVAL))
 
     def test_shared_mapping(self):
+        # SEMANTICS: mmap is coherent within one mount
         self.put("m", bytes(300000))
         with open(self.path("m"), "r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
             mapped[0:5] = b"start"
@@ -187,6 +189,7 @@ class ContentsTest(mounted.MountedTest):
         self.assertTrue(self.get("striped") == wanted, "after the remount")
 
     def test_seek_data_and_hole(self):
+        # SEMANTICS: SEEK_DATA and SEEK_HOLE tell holes in whole pages of 4 KiB
         fd = os.open(self.path("h"), os.O_RDWR | os.O_CREAT)
         os.pwrite(fd, b"d" * 4096, 1 << 20)
         os.ftruncate(fd, 3 << 20)

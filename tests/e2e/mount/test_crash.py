@@ -68,6 +68,7 @@ class CrashTest(mounted.MountedTest):
                 self.assertTrue(file.read() == body_of(name, 1), f"{name} was confirmed by fsync and now differs")
 
     def test_what_was_synced_survives(self):
+        """SEMANTICS: every record of it is committed: a crash of the client (kill -9 too) loses none of it."""
         names = []
         for round_number in range(3):
             before = {n.split("-")[0]: 0 for n in names}
@@ -86,7 +87,19 @@ class CrashTest(mounted.MountedTest):
             if name.startswith("w"):
                 os.unlink(self.path(name))
 
+    def test_what_was_closed_survives(self):
+        """SEMANTICS: when fsync, fdatasync or close returns success, every byte written before is in the object store."""
+        for number in range(20):
+            with open(self.path(f"closed{number}"), "wb") as file:
+                file.write(body_of("closed", number))
+        self.mount.kill()
+        self.mount = self.volume.mount(*self.flags)
+        for number in range(20):
+            with open(self.path(f"closed{number}"), "rb") as file:
+                self.assertTrue(file.read() == body_of("closed", number), number)
+
     def test_synced_bytes_of_an_open_file_survive(self):
+        """SEMANTICS: write puts bytes in memory."""
         fd = os.open(self.path("log"), os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
         os.write(fd, b"A" * 300_000)
         os.fsync(fd)
@@ -127,6 +140,7 @@ class CrashTest(mounted.MountedTest):
             time.sleep(0.5)
 
     def test_locks_of_the_dead_go_away(self):
+        """SEMANTICS: those of a client that died fall when its session expires (five heartbeats)."""
         import fcntl
         with open(self.path("lock"), "wb"):
             pass

@@ -14,6 +14,7 @@ class DamageTest(mounted.MountedTest):
     """What is broken below us becomes an error for those who touch it, said in the log, and hurts nobody else."""
 
     def test_a_truncated_block_is_an_io_error(self):
+        # SEMANTICS: or has in the wrong length, reads as EIO, never as other bytes
         with open(self.path("good"), "wb") as file:
             file.write(b"g" * 100_000)
         good = set(self.volume.block_files())
@@ -37,6 +38,7 @@ class DamageTest(mounted.MountedTest):
         self.assertIn(key, self.mount.log_text(), "the log does not name the damaged block")
 
     def test_a_missing_block_is_an_io_error(self):
+        # SEMANTICS: a block that the metadata promises and the store lacks
         with open(self.path("lost"), "wb") as file:
             file.write(b"l" * (1 << 20))
         self.mount.unmount()
@@ -52,6 +54,7 @@ class DamageTest(mounted.MountedTest):
 
 class FullStoreTest(unittest.TestCase):
     def test_a_full_store_is_told_to_the_writer(self):
+        # SEMANTICS: a write that could not be stored is reported once
         mounted.need(os.geteuid() == 0, "only root can mount a small tmpfs")
         volume = mounted.Volume(self)
         small = volume.objects.rstrip("/")
@@ -81,6 +84,18 @@ class FullStoreTest(unittest.TestCase):
             file.write(b"a" * (1 << 20))
             os.fsync(file.fileno())
         mount.unmount()
+
+    def test_plain_blocks_are_not_checked(self):
+        """SEMANTICS: plain blocks in a directory are as good as the disk below."""
+        volume = mounted.Volume(self)
+        mount = volume.mount()
+        with open(mount / "f", "wb") as file:
+            file.write(b"a" * 100_000)
+        mount.unmount()
+        with open(volume.block_files()[0], "r+b") as block:
+            block.write(b"b")
+        with open(volume.mount() / "f", "rb") as file:
+            self.assertTrue(file.read() == b"b" + b"a" * 99_999)
 
 
 if __name__ == "__main__":

@@ -106,6 +106,7 @@ class LocksTest(mounted.MountedTest):
                 time.sleep(0.02)
 
     def test_flock_excludes_and_ends_with_its_process(self):
+        # SEMANTICS: and end with their process or their last descriptor
         process, _ = self.holder(whole_flock)
         fd = os.open(self.file, os.O_RDWR)
         self.busy(fcntl.flock, fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -126,6 +127,7 @@ class LocksTest(mounted.MountedTest):
         os.close(second)
 
     def test_ranges(self):
+        # SEMANTICS: flock, fcntl record locks and locks of open files (F_OFD_SETLK) exclude each other's kind between processes
         self.holder(first_ten)
         fd = os.open(self.file, os.O_RDWR)
         self.busy(fcntl.lockf, fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 9)
@@ -136,7 +138,7 @@ class LocksTest(mounted.MountedTest):
         os.close(fd)
 
     def test_locks_of_open_files(self):
-        """SEMANTICS: a lock of an open file (F_OFD_SETLK) excludes other open files and ends with its last descriptor."""
+        """locks of open files (F_OFD_SETLK) exclude other open files and end with the last descriptor."""
         first, second = os.open(self.file, os.O_RDWR), os.open(self.file, os.O_RDWR)
         ofd_first_ten(first)
         ofd_first_ten(first)
@@ -206,6 +208,7 @@ class LocksTest(mounted.MountedTest):
             process.join(30)
 
     def test_an_interrupted_wait_ends(self):
+        # SEMANTICS: wait, can be interrupted
         self.holder(whole_flock)
         told = multiprocessing.Queue()
         waiter = multiprocessing.Process(target=take_and_tell, args=(self.file, whole_flock, told))
@@ -226,6 +229,7 @@ class LocksTest(mounted.MountedTest):
             self.assertEqual(240, int(file.read()))
 
     def test_two_clients_see_each_other(self):
+        # SEMANTICS: flock and fcntl locks hold between clients
         other = self.volume.mount()
         mine, theirs = os.open(self.file, os.O_RDWR), os.open(other / "lock", os.O_RDWR)
         fcntl.flock(mine, fcntl.LOCK_EX)

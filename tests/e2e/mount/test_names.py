@@ -66,6 +66,7 @@ class NamesTest(mounted.MountedTest):
         self.assertEqual([], [n for n in os.listdir(self.path()) if not n.startswith(".")])
 
     def test_listing_while_it_changes(self):
+        # SEMANTICS: what is made or removed meanwhile may be shown or not
         os.mkdir(self.path("live"))
         stable = {f"stable{number}" for number in range(2000)}
         for name in stable:
@@ -81,6 +82,7 @@ class NamesTest(mounted.MountedTest):
         self.assertEqual(2750, len(os.listdir(self.path("live"))))
 
     def test_rename_storm(self):
+        # SEMANTICS: names change atomically
         for number in range(3):
             os.mkdir(self.path(f"dir{number}"))
         for number in range(20):
@@ -140,6 +142,7 @@ class NamesTest(mounted.MountedTest):
         self.assertEqual(["x"], os.listdir(self.path("file")))
 
     def test_link_counts(self):
+        # SEMANTICS: hard links within a volume
         self.assertEqual(2, os.stat(self.path()).st_nlink)
         os.mkdir(self.path("a"))
         os.mkdir(self.path("a/b"))
@@ -158,6 +161,7 @@ class NamesTest(mounted.MountedTest):
         self.refused(errno.EPERM, os.link, self.path("b"), self.path("c"))
 
     def test_limits_of_names(self):
+        # SEMANTICS: names are bytes, up to 255, not / or NUL
         touch(self.path("n" * 255))
         self.refused(errno.ENAMETOOLONG, touch, self.path("n" * 256))
         odd = [b"sp ace", b"new\nline", b"\xff\xfe not utf-8", "日本語".encode(), b"...", b"-rf", b"\x01\x7f"]
@@ -187,6 +191,7 @@ class NamesTest(mounted.MountedTest):
         os.close(fd)
 
     def test_symbolic_links(self):
+        # SEMANTICS: symlinks up to 4096 bytes
         os.symlink("../some/where", self.path("l"))
         os.symlink("x" * 4000, self.path("long"))
         self.remount()

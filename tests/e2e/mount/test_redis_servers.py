@@ -48,6 +48,7 @@ class SentinelTest(unittest.TestCase):
         self.fail("no fail-over")
 
     def test_a_fail_over_under_load_is_only_a_pause(self):
+        # SEMANTICS: a Redis server keeps what its appendfsync and its replicas keep
         old = self.set.master()
         writer = Writer(self.mount.path)
         writer.start()

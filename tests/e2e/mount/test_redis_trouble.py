@@ -59,6 +59,7 @@ class TroubleTest(unittest.TestCase):
         return self.mount.log_text().count(name)
 
     def test_a_restart_is_waited_for(self):
+        # SEMANTICS: requests wait for a server that restarts, at most 30 s each
         write(self.mount / "before", b"x" * 100_000)
         self.assertEqual(b"x" * 100_000, read(self.mount / "before"))
         time.sleep(1.2)  # appendfsync everysec
@@ -113,6 +114,7 @@ class TroubleTest(unittest.TestCase):
         self.assertEqual(str(len(want) * 4096), self.server.command("GET", "usedSpace").strip())
 
     def test_lost_replies_change_nothing_twice(self):
+        # SEMANTICS: a change whose answer was lost with the connection is neither made twice nor reported wrong
         os.mkdir(self.mount / "d")
         for i in range(20):
             self.proxy.say("cut", "reply", "EVALSHA")
@@ -197,6 +199,8 @@ class TroubleTest(unittest.TestCase):
 
 class ShortPatienceTest(unittest.TestCase):
     def test_a_partition_ends_in_an_error_and_heals_without_a_remount(self):
+        # SEMANTICS: then fail with ETIMEDOUT or EIO
+        # SEMANTICS: after such an error it may or may not have been made
         server = redis.Server(self)
         proxy = redis.Proxy(self, server)
         volume = redis.Volume(self, proxy.port, query="?read-timeout=1s&dial_timeout=1s")

@@ -49,6 +49,7 @@ TEST(BufferArena, RoundsUpToSizeClasses) {
 }
 
 TEST(BufferArena, NeverPassesTheLimit) {
+  // SEMANTICS: buffers, read-ahead and cached blocks together never pass --buffer-size
   BufferArena arena({.limit_bytes = 1 * kMiB});
   std::vector<BufferPtr> held;
   while (auto buffer = arena.try_allocate(64 * kKiB)) held.push_back(buffer);
@@ -188,6 +189,7 @@ TEST(BufferArena, AsksAgainWhileOneWaits) {
 }
 
 TEST(BufferArena, SpillsIntoAnUnlinkedFile) {
+  // SEMANTICS: or use a mapped file first (--overflow-dir)
   auto dir = std::filesystem::temp_directory_path().string();
   BufferArena arena({.limit_bytes = kMiB, .overflow_dir = dir, .overflow_bytes = 17 * kMiB + 64 * kKiB});
   std::vector<BufferPtr> held{arena.try_allocate(kMiB)};

@@ -6,6 +6,7 @@ namespace kiseki::meta::sqlite {
 namespace {
 
 TEST(SqliteLocation, PathAndDefaults) {
+  // SEMANTICS: SQLite runs with synchronous=NORMAL
   auto location = Location::parse("sqlite3:///var/lib/a b.db");
   ASSERT_TRUE(location);
   EXPECT_EQ(location->path, "/var/lib/a b.db");
@@ -17,6 +18,7 @@ TEST(SqliteLocation, PathAndDefaults) {
 }
 
 TEST(SqliteLocation, KeysOfJuiceFs) {
+  // SEMANTICS: (?_sync=FULL in the URL flushes each one)
   auto location = Location::parse(
       "sqlite3://x.db?table_prefix=v_1&_journal=delete&_sync=2&_timeout=250&cache=shared&_txlock=immediate");
   ASSERT_TRUE(location);

@@ -5,6 +5,7 @@
 namespace kiseki::meta::test {
 
 TEST(MetaOps, LimitsAndQuotas) {
+  // SEMANTICS: over a quota: EDQUOT
   auto format = Volume::plain();
   format.inodes = 3;
   format.capacity = 1 << 20;

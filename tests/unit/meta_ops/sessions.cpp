@@ -95,6 +95,7 @@ TEST(Sessions, ALostVolumeEndsTheMount) {
 }
 
 TEST(Housekeeping, TrashExpiresAndFilesGo) {
+  // SEMANTICS: are removed after that many days
   auto format = Volume::plain();
   format.trash_days = 1;
   Volume v(format);

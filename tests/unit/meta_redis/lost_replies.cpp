@@ -22,6 +22,7 @@ std::vector<std::int64_t> twice(std::int64_t value) { return {value, value}; }
 class LostReplies : public testing::TestWithParam<TcpProxy::Loss> {};
 
 TEST_P(LostReplies, ACommitIsAppliedOnce) {
+  // SEMANTICS: a change whose answer was lost with the connection is neither made twice nor reported wrong
   ON_REDIS();
   TcpProxy proxy(server().port());
   Mounted m(proxy.port());

@@ -116,6 +116,7 @@ TEST_F(S3StoreTest, AnonymousSignsNothing) {
 }
 
 TEST_F(S3StoreTest, AWholeObjectMustMatchItsChecksum) {
+  // SEMANTICS: and in S3 buckets when a whole object is read (CRC-32C)
   auto object = [](std::string crc, std::string range) {
     return "HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\nContent-Range: bytes " + range +
            "\r\nx-amz-meta-crc32c: " + crc + "\r\n\r\nhello";

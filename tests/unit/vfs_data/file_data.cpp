@@ -65,6 +65,7 @@ TEST(FileData, AnEmptyFileFlushesAndReadsAsNothing) {
 }
 
 TEST(FileData, AReadSeesWhatThisMountWroteBeforeAnyFlush) {
+  // SEMANTICS: POSIX: a read sees every write that returned before it
   Rig rig;
   fake::with(rig, [&]() -> asio::awaitable<void> {
     auto bytes = pattern(10'000, 2);
@@ -135,6 +136,7 @@ TEST(FileData, RewritingWhatIsNotUploadedChangesItInPlace) {
 }
 
 TEST(FileData, OpenSlicesAreFrozenByAge) {
+  // SEMANTICS: data nobody synced is written out within about five seconds
   Rig rig;
   fake::with(rig, [&]() -> asio::awaitable<void> {
     CO_ASSERT_OK(co_await rig.write(kFile, 0, pattern(1000, 7)));
@@ -158,6 +160,7 @@ TEST(FileData, AnUploadThatFailsIsTriedAgainAndNothingIsLost) {
 }
 
 TEST(FileData, AFullStoreSaysSoOnceAndLeavesNoObjects) {
+  // SEMANTICS: a write that could not be stored is reported once, by the next write, fsync or close of the file
   Rig rig;
   fake::with(rig, [&]() -> asio::awaitable<void> {
     int puts = 0;
@@ -237,6 +240,7 @@ TEST(FileData, LengthGrowsInOrderWhateverUploadEndsFirst) {
 }
 
 TEST(FileData, WritingMoreThanMemoryHoldsWaitsAndLosesNothing) {
+  // SEMANTICS: over it, writers and readers wait
   Rig rig(8, 1 << 20, 2);
   fake::with(rig, [&]() -> asio::awaitable<void> {
     rig.store->gate([](object::Method, object::ObjectKey) -> asio::awaitable<void> {
@@ -323,6 +327,7 @@ TEST(FileData, ASequentialReaderFindsBlocksReadAhead) {
 }
 
 TEST(FileData, ARandomReadOfAColdBlockFetchesJustWhatItAsks) {
+  // SEMANTICS: what small random reads fetch of a block is not checked
   Rig rig;
   rig.options.prefetch_workers = 0;
   fake::with(rig, [&]() -> asio::awaitable<void> {
