@@ -83,8 +83,10 @@ Try<void> MountedVolume::open_metadata(SessionId reuse, std::function<void(std::
   format_ = std::move(*format);
   TRY_CHECK(check_data_features(*format_));
   if (format_->change_log && !plan_.client.read_only)
-    log::warn("mount.change_log", {{"effect", "this version writes no change log: changes made here are missing in it"},
-                                   {"remedy", "--read-only, or kiseki config --changelog=false"}});
+    return Failure{Exit::failed,
+                   fmt::format("volume {} records its changes (ChangeLog), which this version cannot do: mount it with "
+                               "--read-only, or switch that off with kiseki config {} --changelog=false",
+                               format_->name, shown_meta_url(plan_.meta_url))};
   client_ = std::make_unique<meta::Client>(engine_, *format_, clock_, plan_.client);
 
   auto follow_rates = [this](const meta::Format& format) {

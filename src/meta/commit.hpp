@@ -200,16 +200,13 @@ struct InsertAcl {  ///< returns the new id
 struct PutSetting {
   std::string text;
 };
-struct AppendChangeLog {
-  std::string entry;
-};
 
 using Write = std::variant<PutAttr, PatchAttr, EraseAttr, PutEntry, EraseEntry, PutSymlink, EraseSymlink, PutXattr,
                            EraseXattr, EraseXattrs, AddParent, AppendSlices, ReplaceSlices, EraseChunk, AddSliceRef,
                            EraseSliceRef, AddCounter, PutCounter, AddDirStat, PutDirStat, EraseDirStat, PutQuota,
                            AddQuotaUsage, EraseQuota, PutSession, EraseSession, PutSustained, EraseSustained,
                            PutDeletedFile, EraseDeletedFile, PutDelayedSlices, EraseDelayedSlices, PutFileLock,
-                           EraseFileLock, PutRangeLocks, EraseLocksOf, InsertAcl, PutSetting, AppendChangeLog>;
+                           EraseFileLock, PutRangeLocks, EraseLocksOf, InsertAcl, PutSetting>;
 
 struct Commit {
   std::vector<Check> checks;
@@ -219,10 +216,10 @@ struct Commit {
 /// What became of a commit.
 struct Outcome {
   bool applied = false;
-  std::vector<std::size_t>
-      failed;  ///< not applied: indexes of the checks that did not hold (or writes.size()-based: none)
-  std::vector<std::int64_t>
-      returned;  ///< applied: one value per AppendSlices, AddSliceRef, AddCounter, InsertAcl, in order
+  /// Not applied: indexes of the checks that did not hold. None: a write met a record that is not as it must be.
+  std::vector<std::size_t> failed;
+  /// Applied: one value per AppendSlices, AddSliceRef, AddCounter, InsertAcl, in order.
+  std::vector<std::int64_t> returned;
 };
 
 }  // namespace kiseki::meta

@@ -87,6 +87,8 @@ class MetaEngine {
   virtual Async<EntryPage> scan_entries(Ino dir, std::string cursor, std::size_t limit, bool with_attrs) = 0;
   /// `length`: what the file has or had. Engines that cannot list a file's chunks (Redis) ask for those below it.
   virtual Async<std::vector<StoredChunk>> scan_chunks(Ino ino, std::uint64_t length) = 0;
+  /// Which of a file's chunks from `first` up to, not including, `end` have records; in order.
+  virtual Async<std::vector<ChunkIndex>> find_chunks(Ino ino, ChunkIndex first, ChunkIndex end) = 0;
   virtual Async<std::vector<std::pair<SessionId, Session>>> scan_sessions() = 0;
   virtual Async<SessionLocks> scan_locks(SessionId sid) = 0;
   virtual Async<std::vector<DeletedFile>> scan_deleted_files(std::int64_t removed_before, std::size_t limit) = 0;

@@ -15,7 +15,18 @@ inline void patch(Attr& attr, const PatchAttr& change) {
   if (change.grow_length) attr.length = std::max(attr.length, change.to.length);
 }
 
-inline DirStat sum(DirStat a, DirStat b) { return {a.length + b.length, a.space + b.space, a.inodes + b.inodes}; }
+/// Sums stop at the ends of their 64 bits: hard links to huge files, or a damaged record, may lead there.
+inline std::int64_t saturated(__int128 value) {
+  return static_cast<std::int64_t>(std::clamp<__int128>(value, INT64_MIN, INT64_MAX));
+}
+inline std::int64_t sum(std::int64_t a, std::int64_t b) { return saturated(static_cast<__int128>(a) + b); }
+inline DirStat sum(DirStat a, DirStat b) {
+  return {sum(a.length, b.length), sum(a.space, b.space), sum(a.inodes, b.inodes)};
+}
+inline DirStat times(DirStat stat, std::uint32_t count) {
+  auto each = [count](std::int64_t value) { return saturated(static_cast<__int128>(value) * count); };
+  return {each(stat.length), each(stat.space), each(stat.inodes)};
+}
 
 inline bool begins_with(const Slices& list, const Slices& prefix) {
   return prefix.size() <= list.size() && std::equal(prefix.begin(), prefix.end(), list.begin());

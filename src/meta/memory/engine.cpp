@@ -40,6 +40,9 @@ Async<EntryPage> MemoryEngine::scan_entries(Ino dir, std::string cursor, std::si
   return locked<EntryPage>(
       [=, this, cursor = std::move(cursor)] { return tables_.entries(dir, cursor, limit, with_attrs); });
 }
+Async<std::vector<ChunkIndex>> MemoryEngine::find_chunks(Ino ino, ChunkIndex first, ChunkIndex end) {
+  return locked<std::vector<ChunkIndex>>([=, this] { return tables_.chunks_within(ino, first, end); });
+}
 Async<std::vector<StoredChunk>> MemoryEngine::scan_chunks(Ino ino, std::uint64_t) {
   return locked<std::vector<StoredChunk>>([=, this] { return tables_.chunks(ino); });
 }

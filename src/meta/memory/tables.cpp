@@ -216,7 +216,7 @@ class Tables::Changes {
   }
   bool one(const EraseSliceRef& w) { return erase(t_.slice_refs_, w.id), true; }
   bool one(const AddCounter& w) {
-    auto value = t_.counter(w.which) + w.delta;
+    auto value = sum(t_.counter(w.which), w.delta);
     returned.push_back(value);
     return put(t_.counters_, w.which, value), true;
   }
@@ -235,8 +235,8 @@ class Tables::Changes {
       quota = at->second;
     else if (w.key.kind == QuotaKind::directory)
       return true;
-    quota.used_space += w.space;
-    quota.used_inodes += w.inodes;
+    quota.used_space = sum(quota.used_space, w.space);
+    quota.used_inodes = sum(quota.used_inodes, w.inodes);
     return put(t_.quotas_, w.key, quota), true;
   }
   bool one(const EraseQuota& w) { return erase(t_.quotas_, w.key), true; }
@@ -295,10 +295,6 @@ class Tables::Changes {
     undo_.push_back([this, old = t_.setting_] { t_.setting_ = old; });
     return t_.setting_ = w.text, true;
   }
-  bool one(const AppendChangeLog& w) {
-    undo_.push_back([this] { t_.change_log_.pop_back(); });
-    return t_.change_log_.push_back(w.entry), true;
-  }
 
   Tables& t_;
   std::vector<std::function<void()>> undo_;
@@ -346,6 +342,13 @@ EntryPage Tables::entries(Ino dir, const std::string& cursor, std::size_t limit,
     page.entries.push_back(std::move(listed));
   }
   return page;
+}
+
+std::vector<ChunkIndex> Tables::chunks_within(Ino ino, ChunkIndex first, ChunkIndex end) const {
+  std::vector<ChunkIndex> found;
+  for (auto at = chunks_.lower_bound({ino, first}); at != chunks_.end() && at->first < ChunkKey{ino, end}; ++at)
+    found.push_back(at->first.index);
+  return found;
 }
 
 std::vector<StoredChunk> Tables::chunks(Ino ino) const {

@@ -22,6 +22,7 @@ class Tables {
 
   EntryPage entries(Ino dir, const std::string& cursor, std::size_t limit, bool with_attrs) const;
   std::vector<StoredChunk> chunks(Ino ino) const;
+  std::vector<ChunkIndex> chunks_within(Ino ino, ChunkIndex first, ChunkIndex end) const;
   std::vector<std::pair<SessionId, Session>> sessions() const;
   SessionLocks locks(SessionId sid) const;
   std::vector<DeletedFile> deleted_files(std::int64_t removed_before, std::size_t limit) const;
@@ -29,7 +30,6 @@ class Tables {
   std::vector<DelayedSlices> delayed_slices(std::int64_t replaced_before, std::size_t limit) const;
   std::vector<std::pair<QuotaKey, Quota>> quotas() const;
   std::vector<std::pair<std::uint32_t, AclRule>> acls() const;
-  const std::vector<std::string>& change_log() const { return change_log_; }
 
  private:
   using LockOwner = std::tuple<Ino, SessionId, std::uint64_t>;
@@ -58,7 +58,6 @@ class Tables {
   std::map<LockOwner, std::vector<RangeLock>> range_locks_;
   std::map<std::uint32_t, AclRule> acls_;
   std::optional<std::string> setting_;
-  std::vector<std::string> change_log_;
 };
 
 }  // namespace kiseki::meta::memory

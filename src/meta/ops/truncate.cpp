@@ -23,15 +23,11 @@ Async<Attr> need_file(Txn& txn, Ino ino, std::uint8_t flags_forbidden) {
   co_return *attr;
 }
 
-/// Chunks that have records, in order; asked only when the range has whole chunks inside.
+/// Chunks behind the first one of the range that have records, in order: those that a hole must be put into.
 Async<std::vector<ChunkIndex>> chunks_within(Client& client, Ino ino, std::uint64_t begin, std::uint64_t end) {
-  std::vector<ChunkIndex> existing;
-  if (end <= begin || (end - 1) / kChunkBytes <= begin / kChunkBytes) co_return existing;
-  CO_TRY(auto chunks, co_await client.engine().scan_chunks(ino, end));
-  for (auto& chunk : chunks)
-    if (!chunk.slices.empty()) existing.push_back(chunk.index);
-  std::sort(existing.begin(), existing.end());
-  co_return existing;
+  auto index = [](std::uint64_t at) { return static_cast<std::uint32_t>(at / kChunkBytes); };
+  if (end <= begin || index(end - 1) <= index(begin)) co_return std::vector<ChunkIndex>();
+  co_return co_await client.engine().find_chunks(ino, ChunkIndex{index(begin) + 1}, ChunkIndex{index(end - 1) + 1});
 }
 
 Async<Attr> truncate_in(Txn& txn, Who who, Ino ino, std::uint64_t length, bool kill_suidgid) {

@@ -24,13 +24,11 @@ std::string lock_prefix(SessionId sid) { return text(sid.value) + "_"; }
 std::string slice_field(SliceId id, std::uint32_t size) { return codec::encode(codec::SliceField{id, size}); }
 std::string lock_type(const FileLock& lock) { return std::string(1, codec::encode_lock_type(lock.exclusive)); }
 
-bool is_counter(const Write& write) {
-  return std::holds_alternative<AddCounter>(write) || std::holds_alternative<PutCounter>(write);
+template <class... Kinds>
+bool is_any(const Write& write) {
+  return (std::holds_alternative<Kinds>(write) || ...);
 }
-bool returns(const Write& write) {
-  return std::holds_alternative<AppendSlices>(write) || std::holds_alternative<AddSliceRef>(write) ||
-         std::holds_alternative<AddCounter>(write) || std::holds_alternative<InsertAcl>(write);
-}
+bool returns(const Write& write) { return is_any<AppendSlices, AddSliceRef, AddCounter, InsertAcl>(write); }
 
 }  // namespace
 
@@ -39,21 +37,31 @@ CommitSteps::CommitSteps(const KeyNames& names, const Commit& commit) : names_(n
   need_patched(commit);
   need_replaced(commit);
   args.emplace_back("!");
-  // Counters first: what adds to something that is no number fails, and nothing has been written yet.
-  write_all(commit, true);
-  write_all(commit, false);
+  // What adds to a counter that is no number fails, and nothing has been written yet. Attributes are set whatever was
+  // there; a name that then cannot be written leaves an inode without a name, not a name without an inode.
+  write_all(commit, Part::counters);
+  write_all(commit, Part::attributes);
+  args.emplace_back("=");
+  write_all(commit, Part::rest);
   finish();
 }
 
-void CommitSteps::write_all(const Commit& commit, bool counters) {
+CommitSteps::Part CommitSteps::part_of(const Write& write) {
+  if (is_any<AddCounter, PutCounter>(write)) return Part::counters;
+  return is_any<PutAttr, PatchAttr, EraseAttr>(write) ? Part::attributes : Part::rest;
+}
+
+void CommitSteps::write_all(const Commit& commit, Part part) {
   std::size_t place = 0;
   for (auto& w : commit.writes) {
-    bool now = is_counter(w) == counters;
+    bool now = part_of(w) == part;
     if (returns(w)) {
       if (now) places_.push_back(place);
       ++place;
     }
     if (now) std::visit([this](const auto& one) { write(one); }, w);
+    auto* gone = std::get_if<EraseAttr>(&w);
+    if (gone && part == Part::rest) step("D", {names_.parents(gone->ino)});
   }
 }
 
@@ -275,10 +283,7 @@ void CommitSteps::write(const PatchAttr& w) {
        mode ? text(w.to.mode) : std::string("-1"), text(w.add_nlink), length);
 }
 
-void CommitSteps::write(const EraseAttr& w) {
-  step("E", {names_.attr(w.ino)});
-  step("D", {names_.parents(w.ino)});
-}
+void CommitSteps::write(const EraseAttr& w) { step("E", {names_.attr(w.ino)}); }
 
 void CommitSteps::write(const PutEntry& w) {
   auto key = names_.entries(w.key.parent);
@@ -450,12 +455,7 @@ void CommitSteps::write(const InsertAcl& w) {
 
 void CommitSteps::write(const PutSetting& w) { step("S", {names_.named("setting")}, w.text); }
 
-void CommitSteps::write(const AppendChangeLog& w) {
-  step("J", {names_.named("txnLog"), names_.named("txnLastLog")}, w.entry);
-}
-
 void CommitSteps::finish() {
-  args.emplace_back("=");
   for (auto& [ino, change] : sums_) flush_sum(ino, change);
   for (auto& [key, reading] : heard_) step("T", {key}, std::string(reading));
 }

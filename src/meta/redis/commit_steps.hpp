@@ -39,7 +39,9 @@ class CommitSteps {
 
   void need_patched(const Commit& commit);
   void need_replaced(const Commit& commit);
-  void write_all(const Commit& commit, bool counters);
+  enum class Part { counters, attributes, rest };  ///< in this order
+  static Part part_of(const Write& write);
+  void write_all(const Commit& commit, Part part);
 
   void write(const PutAttr& w);
   void write(const PatchAttr& w);
@@ -79,7 +81,6 @@ class CommitSteps {
   void write(const EraseLocksOf& w);
   void write(const InsertAcl& w);
   void write(const PutSetting& w);
-  void write(const AppendChangeLog& w);
   void finish();
   void written(std::string key, std::string_view reading);
 

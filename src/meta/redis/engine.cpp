@@ -20,6 +20,7 @@ using net::redis::Strings;
 namespace {
 
 constexpr std::size_t kKeysAtOnce = 1024;  ///< in one command: more would hold up the server's other clients
+constexpr std::size_t kAgain = 4;          ///< argument of the commit script
 constexpr int kTries = 5;                  ///< of a commit whose reply is lost again and again
 
 }  // namespace
@@ -86,6 +87,9 @@ Async<EntryPage> Engine::scan_entries(Ino dir, std::string cursor, std::size_t l
 Async<std::vector<StoredChunk>> Engine::scan_chunks(Ino ino, std::uint64_t length) {
   return redis::scan_chunks(connected(), ino, length);
 }
+Async<std::vector<ChunkIndex>> Engine::find_chunks(Ino ino, ChunkIndex first, ChunkIndex end) {
+  return redis::find_chunks(connected(), ino, first, end);
+}
 Async<std::vector<std::pair<SessionId, Session>>> Engine::scan_sessions() { return redis::scan_sessions(connected()); }
 Async<SessionLocks> Engine::scan_locks(SessionId sid) { return redis::scan_locks(connected(), sid); }
 Async<std::vector<DeletedFile>> Engine::scan_deleted_files(std::int64_t removed_before, std::size_t limit) {
@@ -114,7 +118,7 @@ Async<Outcome> Engine::commit(Commit commit) {
   });
   Strings keys{names_.named("Kiseki:" + receipts_.client())};
   Strings args{writes ? number.slot_text() : "", number.sequence_text(), writes && receipts_.prolong() ? "1" : "",
-               client_->tracking() ? "1" : ""};
+               client_->tracking() ? "1" : "", ""};
   std::move(steps.keys.begin(), steps.keys.end(), std::back_inserter(keys));
   std::move(steps.args.begin(), steps.args.end(), std::back_inserter(args));
 
@@ -147,6 +151,7 @@ Async<std::string> Engine::send(Strings keys, Strings args, bool writes) {
     if (reply.error() != net::redis::make_error_code(net::redis::Errc::reply_lost) || tries == kTries)
       co_return reply.error();
     log::info("meta.redis.commit_again", {{"try", tries}});
+    args[kAgain] = "1";
   }
 }
 
@@ -179,6 +184,7 @@ Explained<std::shared_ptr<MetaEngine>> Engine::open(const std::string& url, Open
   if (!address) return Failure{address.error().code, address.error().message};
   net::redis::ClientOptions options;
   options.tracking = address->client_cache.value_or(true);
+  options.read_only = mode == OpenMode::read_only;
   auto client = net::redis::Client::open(*address, options, runtime);
   if (!client) return Failure{client.error().code, client.error().message};
   return std::shared_ptr<MetaEngine>(std::make_shared<Engine>(std::move(*client), mode));

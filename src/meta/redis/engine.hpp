@@ -36,6 +36,7 @@ class Engine final : public MetaEngine, private net::redis::InvalidationListener
 
   Async<EntryPage> scan_entries(Ino dir, std::string cursor, std::size_t limit, bool with_attrs) override;
   Async<std::vector<StoredChunk>> scan_chunks(Ino ino, std::uint64_t length) override;
+  Async<std::vector<ChunkIndex>> find_chunks(Ino ino, ChunkIndex first, ChunkIndex end) override;
   Async<std::vector<std::pair<SessionId, Session>>> scan_sessions() override;
   Async<SessionLocks> scan_locks(SessionId sid) override;
   Async<std::vector<DeletedFile>> scan_deleted_files(std::int64_t removed_before, std::size_t limit) override;

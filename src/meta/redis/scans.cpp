@@ -23,21 +23,20 @@ void left_out(std::string_view what, std::string_view key) {
   log::warn("meta.redis.corrupt", {{"record", what}, {"key", key}, {"remedy", "left out of a listing; run fsck"}});
 }
 
-/// Calls `visit(field, value)` for all of a hash, once each, a page of the server's at a time, until it answers false.
+/// Shows a hash to `accept(field, value)`, a page of the server's at a time, until it has accepted `limit` fields. Each
+/// of them is shown once; the others, of which there may be millions, twice if the hash shrinks meanwhile.
 template <class F>
-Async<void> scan_hash(net::redis::Client& client, std::string key, F visit) {
-  std::set<std::string> seen;  // a hash that shrinks meanwhile shows some of it twice
+Async<void> scan_hash(net::redis::Client& client, std::string key, std::size_t limit, F accept) {
+  std::set<std::string> accepted;
   std::string cursor = "0";
   do {
     CO_TRY(auto page, co_await ask(client, Command("HSCAN", key, cursor, "COUNT", 4096)));
     if (page.elements.size() != 2) co_return posix(EIO);
     cursor = page.elements[0].text;
-    bool more = true;
     for_each_pair(page.elements[1], [&](const std::string& field, const std::string& value) {
-      more = more && (!seen.insert(field).second || visit(field, value));
+      if (accepted.size() < limit && !accepted.contains(field) && accept(field, value)) accepted.insert(field);
     });
-    if (!more) break;
-  } while (cursor != "0");
+  } while (cursor != "0" && accepted.size() < limit);
   co_return Result<void>{};
 }
 
@@ -118,7 +117,7 @@ Result<std::vector<StoredChunk>> chunks_of(const Replies& replies) {
 }
 
 Command probe(const std::string& base, std::uint64_t first, std::uint64_t end) {
-  net::redis::Strings keys{base}, args{{}, std::to_string(first), std::to_string(end)};
+  net::redis::Strings keys{base}, args{std::to_string(first), std::to_string(end)};
   return Command::eval(chunks_script(), keys, args);
 }
 
@@ -131,9 +130,10 @@ Async<std::vector<StoredChunk>> probe_chunks(Connected to, Ino ino, std::uint64_
   co_return chunks_of(replies);
 }
 
-Async<std::vector<StoredChunk>> search_chunks(Connected to, Ino ino) {
+/// Indexes of all chunks of a file, by a look at every key of the volume.
+Async<std::set<std::uint64_t>> search_indexes(Connected to, Ino ino) {
   auto base = to.names.chunks(ino);
-  Commands commands;
+  std::set<std::uint64_t> found;
   std::string cursor = "0";
   do {
     CO_TRY(auto page, co_await ask(to.client, Command("SCAN", cursor, "MATCH", base + "*", "COUNT", 10000)));
@@ -141,9 +141,16 @@ Async<std::vector<StoredChunk>> search_chunks(Connected to, Ino ino) {
     cursor = page.elements[0].text;
     for (auto& key : page.elements[1].elements)
       if (auto index = codec::decode_number(std::string_view(key.text).substr(base.size())))
-        commands.push_back(probe(base, static_cast<std::uint64_t>(*index), static_cast<std::uint64_t>(*index) + 1));
+        found.insert(static_cast<std::uint64_t>(*index));
   } while (cursor != "0");
-  if (commands.empty()) co_return std::vector<StoredChunk>();
+  co_return found;
+}
+
+Async<std::vector<StoredChunk>> search_chunks(Connected to, Ino ino) {
+  CO_TRY(auto found, co_await search_indexes(to, ino));
+  if (found.empty()) co_return std::vector<StoredChunk>();
+  Commands commands;
+  for (auto index : found) commands.push_back(probe(to.names.chunks(ino), index, index + 1));
   CO_TRY(auto replies, co_await ask_all(to.client, std::move(commands)));
   co_return chunks_of(replies);
 }
@@ -154,6 +161,30 @@ Async<std::vector<StoredChunk>> scan_chunks(Connected to, Ino ino, std::uint64_t
   auto count = length / kChunkBytes + (length % kChunkBytes != 0);
   if (count > kMostProbed) co_return co_await search_chunks(to, ino);
   co_return co_await probe_chunks(to, ino, count + kBeyond);
+}
+
+Async<std::vector<ChunkIndex>> find_chunks(Connected to, Ino ino, ChunkIndex first, ChunkIndex end) {
+  std::vector<ChunkIndex> all;
+  if (end.value - std::min(first.value, end.value) > kMostProbed) {
+    CO_TRY(auto found, co_await search_indexes(to, ino));
+    for (auto at = found.lower_bound(first.value); at != found.end() && *at < end.value; ++at)
+      all.push_back(ChunkIndex{static_cast<std::uint32_t>(*at)});
+    co_return all;
+  }
+  Commands commands;
+  for (std::uint64_t at = first.value; at < end.value; at += kProbesAtOnce) {
+    net::redis::Strings keys{to.names.chunks(ino)};
+    net::redis::Strings args{std::to_string(at),
+                             std::to_string(std::min<std::uint64_t>(end.value, at + kProbesAtOnce))};
+    commands.push_back(Command::eval(find_chunks_script(), keys, args));
+  }
+  if (commands.empty()) co_return all;
+  CO_TRY(auto replies, co_await ask_all(to.client, std::move(commands)));
+  for (auto& reply : replies)
+    for (auto& element : reply.elements)
+      if (auto index = codec::decode_number(element.text))
+        all.push_back(ChunkIndex{static_cast<std::uint32_t>(*index)});
+  co_return all;
 }
 
 // ---- sessions ---------------------------------------------------------------------------------------------------
@@ -227,29 +258,28 @@ Async<std::vector<DeletedFile>> scan_deleted_files(Connected to, std::int64_t re
 
 Async<std::vector<std::pair<SliceId, SliceRef>>> scan_dead_slices(Connected to, std::size_t limit) {
   std::vector<std::pair<SliceId, SliceRef>> all;
-  auto visit = [&](const std::string& field, const std::string& value) {
+  auto accept = [&](const std::string& field, const std::string& value) {
     auto slice = codec::decode_slice_field(field);
     auto stored = codec::decode_number(value);
-    if (slice && stored && *stored < 0)
-      all.emplace_back(slice->id, SliceRef{slice->size, codec::refs_of_stored(*stored)});
-    return all.size() < limit;
+    if (!slice || !stored || *stored >= 0) return false;
+    all.emplace_back(slice->id, SliceRef{slice->size, codec::refs_of_stored(*stored)});
+    return true;
   };
-  CO_CHECK(co_await scan_hash(to.client, to.names.named("sliceRef"), visit));
+  CO_CHECK(co_await scan_hash(to.client, to.names.named("sliceRef"), limit, accept));
   co_return all;
 }
 
 Async<std::vector<DelayedSlices>> scan_delayed_slices(Connected to, std::int64_t replaced_before, std::size_t limit) {
   std::vector<DelayedSlices> all;
-  auto visit = [&](const std::string& field, const std::string& value) {
+  auto accept = [&](const std::string& field, const std::string& value) {
     auto delayed = codec::decode_delayed_field(field);
-    if (!delayed || delayed->replaced_at >= replaced_before) return true;
-    if (auto slices = codec::decode_delayed(value))
-      all.push_back({delayed->compacted, delayed->replaced_at, std::move(*slices)});
-    else
-      left_out("delayed slices", field);
-    return all.size() < limit;
+    if (!delayed || delayed->replaced_at >= replaced_before) return false;
+    auto slices = codec::decode_delayed(value);
+    if (!slices) return left_out("delayed slices", field), false;
+    all.push_back({delayed->compacted, delayed->replaced_at, std::move(*slices)});
+    return true;
   };
-  CO_CHECK(co_await scan_hash(to.client, to.names.named("delSlices"), visit));
+  CO_CHECK(co_await scan_hash(to.client, to.names.named("delSlices"), limit, accept));
   co_return all;
 }
 

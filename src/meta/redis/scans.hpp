@@ -15,6 +15,7 @@ struct Connected {
 
 Async<EntryPage> scan_entries(Connected to, Ino dir, std::string cursor, std::size_t limit, bool with_attrs);
 Async<std::vector<StoredChunk>> scan_chunks(Connected to, Ino ino, std::uint64_t length);
+Async<std::vector<ChunkIndex>> find_chunks(Connected to, Ino ino, ChunkIndex first, ChunkIndex end);
 Async<std::vector<std::pair<SessionId, Session>>> scan_sessions(Connected to);
 Async<SessionLocks> scan_locks(Connected to, SessionId sid);
 Async<std::vector<DeletedFile>> scan_deleted_files(Connected to, std::int64_t removed_before, std::size_t limit);
@@ -23,7 +24,7 @@ Async<std::vector<DelayedSlices>> scan_delayed_slices(Connected to, std::int64_t
 Async<std::vector<std::pair<QuotaKey, Quota>>> scan_quotas(Connected to);
 Async<std::vector<std::pair<std::uint32_t, AclRule>>> scan_acls(Connected to);
 
-/// Asks, and makes of an error reply the error it means. `read`: harmless to ask again.
+/// Asks what is harmless to ask again, and makes of an error reply the error it means.
 Async<net::redis::Reply> ask(net::redis::Client& client, net::redis::Command command);
 Async<net::redis::Replies> ask_all(net::redis::Client& client, net::redis::Commands commands);
 /// What an error reply means; logs the server's words when nothing better is known than EIO.

@@ -29,6 +29,8 @@ constexpr const char* kCommit = R"lua(
 local KEYS, ARGV, call = KEYS, ARGV, redis.call
 local sub, byte, insert, tonumber = string.sub, string.byte, table.insert, tonumber
 local slot, sequence, lifetime, tracking = ARGV[1], ARGV[2], ARGV[3], ARGV[4] ~= ''
+local again = slot ~= '' and ARGV[5] ~= ''
+local soft = redis.pcall -- for sums: one that is damaged stays so, and holds up nobody
 
 -- A request whose reply was lost comes again; one that was thought lost may come after its slot served another.
 if slot ~= '' then
@@ -40,7 +42,14 @@ if slot ~= '' then
   end
 end
 
-local k, v, n = 1, 4, #ARGV
+-- What has been decided under this number, for copies that come later.
+local function decided(result)
+  local new = call('HSET', KEYS[1], slot, sequence .. result) == 1
+  if new or lifetime ~= '' then call('EXPIRE', KEYS[1], 3600) end
+  return result
+end
+
+local k, v, n = 1, 5, #ARGV
 local attrs, changed, failed, returned = {}, {}, {}, {}
 local late, corrupt = false, false
 local zero8 = '\0\0\0\0\0\0\0\0'
@@ -92,7 +101,10 @@ while v < n do
     v = v + 2
   elseif op == '!' then -- the end of the checks
     if corrupt then return redis.error_reply('KISEKICORRUPT ' .. corrupt) end
-    if late or #failed > 0 then return '-' .. table.concat(failed, ',') end
+    if late or #failed > 0 then
+      local refusal = '-' .. table.concat(failed, ',')
+      return again and decided(refusal) or refusal -- once sent again, the copy before may still be on its way
+    end
 
   -- writes
   elseif op == 'A' then -- a whole attribute, in 80 bytes
@@ -131,15 +143,15 @@ while v < n do
   elseif op == 'V' then -- sums of a directory: length, space, inodes; entries and attribute to count a missing record
     local ino, length, space, inodes = ARGV[v + 1], ARGV[v + 2], ARGV[v + 3], ARGV[v + 4]
     local lengths, spaces, numbers, entries, own = KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], KEYS[k + 4], KEYS[k + 5]
-    if call('HEXISTS', spaces, ino) == 1 then
-      if length ~= '0' then call('HINCRBY', lengths, ino, length) end
-      if space ~= '0' then call('HINCRBY', spaces, ino, space) end
-      if inodes ~= '0' then call('HINCRBY', numbers, ino, inodes) end
+    if soft('HEXISTS', spaces, ino) == 1 then
+      if length ~= '0' then soft('HINCRBY', lengths, ino, length) end
+      if space ~= '0' then soft('HINCRBY', spaces, ino, space) end
+      if inodes ~= '0' then soft('HINCRBY', numbers, ino, inodes) end
     elseif call('EXISTS', own) == 1 and call('HLEN', entries) <= 10000 then
       local high, low, pages, count = 0, 0, 0, 0
       for _, entry in ipairs(call('HVALS', entries)) do
-        local a = #entry == 9 and call('GET', ARGV[v + 5] .. decimal(sub(entry, 2)))
-        if a and #a >= 63 then
+        local a = #entry == 9 and soft('GET', ARGV[v + 5] .. decimal(sub(entry, 2)))
+        if type(a) == 'string' and #a >= 63 then
           count = count + 1
           if math.floor(byte(a, 2) / 16) == 1 then
             local h, l = struct.unpack('>I4I4', sub(a, 52, 59))
@@ -150,10 +162,10 @@ while v < n do
           end
         end
       end
-      call('HSET', lengths, ino, string.format('%.0f', low))
-      call('HINCRBY', lengths, ino, string.format('%.0f', high * 4294967296))
-      call('HSET', spaces, ino, string.format('%.0f', pages * 4096))
-      call('HSET', numbers, ino, string.format('%.0f', count))
+      soft('HSET', lengths, ino, string.format('%.0f', low))
+      soft('HINCRBY', lengths, ino, string.format('%.0f', high * 4294967296))
+      soft('HSET', spaces, ino, string.format('%.0f', pages * 4096))
+      soft('HSET', numbers, ino, string.format('%.0f', count))
     end
     k, v = k + 5, v + 5
   elseif op == '=' then -- attributes go out: each once, whatever changed in it
@@ -243,10 +255,10 @@ while v < n do
     v = v + with
   elseif op == 'Q' then -- use of a quota, by an owner ('o': made when missing) or a directory
     local id, limits = ARGV[v + 1], KEYS[k + 1]
-    if ARGV[v + 4] == 'o' then call('HSETNX', limits, id, string.rep('\255', 16)) end
-    if call('HEXISTS', limits, id) == 1 then
-      call('HINCRBY', KEYS[k + 2], id, ARGV[v + 2])
-      call('HINCRBY', KEYS[k + 3], id, ARGV[v + 3])
+    if ARGV[v + 4] == 'o' then soft('HSETNX', limits, id, string.rep('\255', 16)) end
+    if soft('HEXISTS', limits, id) == 1 then
+      soft('HINCRBY', KEYS[k + 2], id, ARGV[v + 2])
+      soft('HINCRBY', KEYS[k + 3], id, ARGV[v + 3])
     end
     k, v = k + 3, v + 4
   elseif op == 'Z' then
@@ -288,10 +300,6 @@ while v < n do
     local id = string.format('%.0f', call('INCRBY', KEYS[k + 1], 1))
     call('HSET', KEYS[k + 2], id, ARGV[v + 1])
     insert(returned, id)
-    k, v = k + 2, v + 1
-  elseif op == 'J' then -- the change log
-    call('RPUSH', KEYS[k + 1], ARGV[v + 1])
-    call('INCRBY', KEYS[k + 2], 1)
     k, v = k + 2, v + 1
 
   -- checks that are rarer
@@ -385,11 +393,7 @@ while v < n do
 end
 
 local result = '+' .. table.concat(returned, ',')
-if slot ~= '' then
-  local new = call('HSET', KEYS[1], slot, sequence .. result) == 1
-  if new or lifetime ~= '' then call('EXPIRE', KEYS[1], 3600) end
-end
-return result
+return slot ~= '' and decided(result) or result
 )lua";
 
 constexpr const char* kFetch = R"lua(
@@ -442,10 +446,19 @@ return out
 
 constexpr const char* kChunks = R"lua(
 local out = {}
-for i = tonumber(ARGV[2]), tonumber(ARGV[3]) - 1 do
+for i = tonumber(ARGV[1]), tonumber(ARGV[2]) - 1 do
   local index = string.format('%.0f', i)
   local records = redis.call('LRANGE', KEYS[1] .. index, 0, -1)
   if #records > 0 then out[#out + 1], out[#out + 2] = index, table.concat(records) end
+end
+return out
+)lua";
+
+constexpr const char* kFindChunks = R"lua(
+local out = {}
+for i = tonumber(ARGV[1]), tonumber(ARGV[2]) - 1 do
+  local index = string.format('%.0f', i)
+  if redis.call('EXISTS', KEYS[1] .. index) == 1 then out[#out + 1] = index end
 end
 return out
 )lua";
@@ -466,6 +479,10 @@ const net::redis::Script& list_script() {
 }
 const net::redis::Script& chunks_script() {
   static const net::redis::Script script{std::string(kChunks)};
+  return script;
+}
+const net::redis::Script& find_chunks_script() {
+  static const net::redis::Script script{std::string(kFindChunks)};
   return script;
 }
 

@@ -2,13 +2,15 @@
 
 #include "net/redis/command.hpp"
 
-/// What runs inside the server. Each script is atomic; a script that fails has changed nothing, because everything is
-/// read and checked before the first write.
+/// What runs inside the server. Each script is atomic. Everything is read and checked before the first write; a write
+/// that fails all the same, because what is stored is damaged, ends a commit where it stands. So counters come first,
+/// then attributes, then what refers to them, and sums that are damaged are passed over.
 namespace kiseki::meta::redis {
 
 /// Applies a commit. KEYS[1]: the client's receipts; then, in order, the keys of each step.
 /// ARGV: slot of the receipt ("" for none), sequence number, "1" to let the receipts live an hour from now on, "1" to
-/// hear of what others do to the written keys ("" not); then the steps of `CommitSteps`.
+/// hear of what others do to the written keys, "1" when it was sent before (all three: "" when not); then the steps of
+/// `CommitSteps`.
 /// Answers "+" and what the writes returned, or "-" and the indexes of the checks that do not hold; both with commas.
 const net::redis::Script& commit_script();
 
@@ -19,8 +21,11 @@ const net::redis::Script& fetch_script();
 /// names only). Answers the next cursor, then name, entry and attributes (nil: none) of each.
 const net::redis::Script& list_script();
 
-/// Those of a file's chunks that exist. ARGV: what their keys begin with, first index, one beyond the last. Answers
-/// index and records of each.
+/// Those of a file's chunks that exist. KEYS: what their keys begin with. ARGV: first index, one beyond the last.
+/// Answers index and records of each.
 const net::redis::Script& chunks_script();
+
+/// The same, but answers the indexes alone.
+const net::redis::Script& find_chunks_script();
 
 }  // namespace kiseki::meta::redis

@@ -249,7 +249,7 @@ void Batch::write(const EraseDeletedFile& w) {
 
 void Batch::write(const AddCounter& w) {
   auto& now = counter(w.which);
-  now.value += w.delta;
+  now.value = sum(now.value, w.delta);
   now.present = now.dirty = true;
   outcome_->returned.push_back(now.value);
 }
@@ -367,11 +367,6 @@ void Batch::write(const InsertAcl& w) {
 void Batch::write(const PutSetting& w) {
   auto run = db_.run(Sql::put_setting);
   run.text(w.text).done();
-}
-
-void Batch::write(const AppendChangeLog& w) {
-  auto run = db_.run(Sql::add_change);
-  run.text(w.entry).done();
 }
 
 }  // namespace kiseki::meta::sqlite

@@ -85,12 +85,11 @@ class Batch {
   void write(const EraseLocksOf& w);
   void write(const InsertAcl& w);
   void write(const PutSetting& w);
-  void write(const AppendChangeLog& w);
 
   Connection& db_;
   bool wrote_ = false;
   Outcome* outcome_ = nullptr;  ///< of the commit that is being applied
-  std::array<CounterNow, 10> counters_{};
+  std::array<CounterNow, kCounters> counters_{};
   std::unordered_map<Ino, AttrNow> attrs_;      ///< what was looked at and written lately
   std::vector<Ino> patched_;                    ///< those of `attrs_` that are to be written
   std::unordered_map<Ino, DirStat> dir_stats_;  ///< sums not written yet

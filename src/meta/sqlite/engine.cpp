@@ -7,11 +7,6 @@
 #include "meta/sqlite/writer.hpp"
 
 namespace kiseki::meta::sqlite {
-namespace {
-
-constexpr std::size_t kMostWaiting = 4096;  ///< commits queued for the writer
-
-}  // namespace
 
 Engine::~Engine() { stop(); }
 
@@ -74,6 +69,9 @@ Async<EntryPage> Engine::scan_entries(Ino dir, std::string cursor, std::size_t l
 Async<std::vector<StoredChunk>> Engine::scan_chunks(Ino ino, std::uint64_t) {
   return read<std::vector<StoredChunk>>([=](Connection& db) { return sqlite::scan_chunks(db, ino); });
 }
+Async<std::vector<ChunkIndex>> Engine::find_chunks(Ino ino, ChunkIndex first, ChunkIndex end) {
+  return read<std::vector<ChunkIndex>>([=](Connection& db) { return sqlite::find_chunks(db, ino, first, end); });
+}
 Async<std::vector<std::pair<SessionId, Session>>> Engine::scan_sessions() {
   return read<std::vector<std::pair<SessionId, Session>>>(&sqlite::scan_sessions);
 }
@@ -120,7 +118,6 @@ Async<Outcome> Engine::commit(Commit commit) {
     co_return co_await std::move(asked);
   }
   if (!writer_) co_return posix(EROFS);
-  auto slot = co_await slots_.acquire();
   Writer::Pending pending;
   pending.commit = std::move(commit);
   co_await pending.caller.wait([this, &pending] { writer_->enqueue(pending); });
@@ -130,6 +127,6 @@ Async<Outcome> Engine::commit(Commit commit) {
 // ---- opening ----------------------------------------------------------------------------------------------------
 
 Engine::Engine(const Location& location, BlockingPool& pool)
-    : location_(location), pool_(pool), slots_(kMostWaiting), coherence_(std::make_unique<Coherence>()) {}
+    : location_(location), pool_(pool), coherence_(std::make_unique<Coherence>()) {}
 
 }  // namespace kiseki::meta::sqlite

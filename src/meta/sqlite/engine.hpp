@@ -33,6 +33,7 @@ class Engine final : public MetaEngine {
 
   Async<EntryPage> scan_entries(Ino dir, std::string cursor, std::size_t limit, bool with_attrs) override;
   Async<std::vector<StoredChunk>> scan_chunks(Ino ino, std::uint64_t length) override;
+  Async<std::vector<ChunkIndex>> find_chunks(Ino ino, ChunkIndex first, ChunkIndex end) override;
   Async<std::vector<std::pair<SessionId, Session>>> scan_sessions() override;
   Async<SessionLocks> scan_locks(SessionId sid) override;
   Async<std::vector<DeletedFile>> scan_deleted_files(std::int64_t removed_before, std::size_t limit) override;
@@ -56,7 +57,6 @@ class Engine final : public MetaEngine {
 
   const Location location_;
   BlockingPool& pool_;
-  Semaphore slots_;  ///< commits that may wait for the writer; more wait here
   std::unique_ptr<Coherence> coherence_;
   std::unique_ptr<Readers> readers_;
   std::unique_ptr<Writer> writer_;  ///< none: read-only

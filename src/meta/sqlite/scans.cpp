@@ -33,6 +33,13 @@ std::vector<StoredChunk> scan_chunks(Connection& db, Ino ino) {
   return all;
 }
 
+std::vector<ChunkIndex> find_chunks(Connection& db, Ino ino, ChunkIndex first, ChunkIndex end) {
+  std::vector<ChunkIndex> all;
+  auto run = db.run(Sql::find_chunks);
+  for (run.id(ino.value).integer(first.value).integer(end.value); run.step();) all.push_back(ChunkIndex{run.u32_at(0)});
+  return all;
+}
+
 std::vector<std::pair<SessionId, Session>> scan_sessions(Connection& db) {
   std::vector<std::pair<SessionId, Session>> all;
   auto run = db.run(Sql::scan_sessions);

@@ -41,6 +41,8 @@ namespace kiseki::meta::sqlite {
   /* scanning */                                                                                                              \
   X(scan_entries, "SELECT name,inode,type FROM {P}edge WHERE parent=? AND name>? ORDER BY name LIMIT ?")                      \
   X(scan_chunks, "SELECT indx,slices FROM {P}chunk WHERE inode=? ORDER BY indx")                                              \
+  X(find_chunks,                                                                                                              \
+    "SELECT indx FROM {P}chunk WHERE inode=? AND indx>=? AND indx<? AND length(CAST(slices AS BLOB))>0 ORDER BY indx")        \
   X(scan_sessions, "SELECT sid,expire,info FROM {P}session2 ORDER BY sid")                                                    \
   X(scan_sustained, "SELECT inode FROM {P}sustained WHERE sid=? ORDER BY inode")                                              \
   X(scan_flocks, "SELECT inode,owner,ltype FROM {P}flock WHERE sid=? ORDER BY inode,owner")                                   \
@@ -66,7 +68,6 @@ namespace kiseki::meta::sqlite {
   X(put_entry,                                                                                                                \
     "INSERT INTO {P}edge(parent,name,inode,type) VALUES(?,?,?,?) "                                                            \
     "ON CONFLICT(parent,name) DO UPDATE SET inode=excluded.inode,type=excluded.type")                                         \
-  X(add_entry, "INSERT INTO {P}edge(parent,name,inode,type) VALUES(?,?,?,?)")                                                 \
   X(erase_entry, "DELETE FROM {P}edge WHERE parent=? AND name=?")                                                             \
   X(put_symlink, "INSERT INTO {P}symlink(inode,target) VALUES(?,?) ON CONFLICT(inode) DO UPDATE SET target=excluded.target")  \
   X(erase_symlink, "DELETE FROM {P}symlink WHERE inode=?")                                                                    \
@@ -134,8 +135,7 @@ namespace kiseki::meta::sqlite {
   X(erase_plocks_of, "DELETE FROM {P}plock WHERE sid=?")                                                                      \
   /* the rest */                                                                                                              \
   X(add_acl, "INSERT INTO {P}acl(owner,`group`,mask,other,named_users,named_groups) VALUES(?,?,?,?,?,?)")                     \
-  X(put_setting, "INSERT INTO {P}setting(name,value) VALUES('format',?) ON CONFLICT(name) DO UPDATE SET value=excluded.value") \
-  X(add_change, "INSERT INTO {P}change_log(entry) VALUES(?)")
+  X(put_setting, "INSERT INTO {P}setting(name,value) VALUES('format',?) ON CONFLICT(name) DO UPDATE SET value=excluded.value")
 // clang-format on
 
 enum class Sql : std::size_t {

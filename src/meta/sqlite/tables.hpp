@@ -31,6 +31,7 @@ void bind_attr(Run& run, const Attr& attr);
 
 EntryPage scan_entries(Connection& db, Ino dir, const std::string& cursor, std::size_t limit, bool with_attrs);
 std::vector<StoredChunk> scan_chunks(Connection& db, Ino ino);
+std::vector<ChunkIndex> find_chunks(Connection& db, Ino ino, ChunkIndex first, ChunkIndex end);
 std::vector<std::pair<SessionId, Session>> scan_sessions(Connection& db);
 SessionLocks scan_locks(Connection& db, SessionId sid);
 std::vector<DeletedFile> scan_deleted_files(Connection& db, std::int64_t removed_before, std::size_t limit);

@@ -79,6 +79,20 @@ TEST_P(EngineContract, ChunksOfAFile) {
     EXPECT_EQ((*chunks)[1].index, ChunkIndex{5});
     EXPECT_EQ((*chunks)[2].index, ChunkIndex{1u << 20});
     EXPECT_EQ((*chunks)[1].slices, (Slices{{5, SliceId{5}, 1, 0, 1}}));
+    using Indexes = std::vector<ChunkIndex>;
+    auto find = [&](std::uint32_t first, std::uint32_t end) -> asio::awaitable<Indexes> {
+      auto found = co_await e.find_chunks(Ino{5}, ChunkIndex{first}, ChunkIndex{end});
+      EXPECT_TRUE(found);
+      co_return found ? *found : Indexes();
+    };
+    EXPECT_EQ(co_await find(0, 5), Indexes{ChunkIndex{0}});
+    EXPECT_EQ(co_await find(1, 6), Indexes{ChunkIndex{5}});
+    EXPECT_EQ(co_await find(6, 10'000), Indexes());
+    EXPECT_EQ(co_await find(5, 5), Indexes());
+    EXPECT_EQ(co_await find(1, (1u << 20) + 1), (Indexes{ChunkIndex{5}, ChunkIndex{1u << 20}}));
+    EXPECT_EQ(co_await find(1, 1u << 31), (Indexes{ChunkIndex{5}, ChunkIndex{1u << 20}})) << "more than are probed";
+    co_await put(e, {ReplaceSlices{{Ino{5}, ChunkIndex{5}}, 0, 1, {}}});
+    EXPECT_EQ(co_await find(1, 6), Indexes()) << "emptied";
   });
 }
 

@@ -178,8 +178,7 @@ TEST_P(EngineContract, AConflictLeavesNothingBehind) {
                            PutFileLock{Ino{5}, {SessionId{1}, 1, true}},
                            PutRangeLocks{Ino{5}, ranges},
                            InsertAcl{{}},
-                           PutSetting{"s"},
-                           AppendChangeLog{"c"}};
+                           PutSetting{"s"}};
     auto late = all;
     late.push_back(PatchAttr{Ino{999}, kMode, {}, 0, false});  // found missing, before or after the others
     auto later = all;

@@ -62,11 +62,11 @@ TEST(SqliteSchema, BytesAreStoredAsBlobs) {
   test::run([&]() -> asio::awaitable<void> {
     ChunkKey chunk{Ino{2}, ChunkIndex{0}};
     RangeLocks ranges{SessionId{1}, 1, {{1, 1, 0, 0}}};
-    co_await write(*engine, {PutEntry{{Ino{1}, "x"}, {Ino{2}, FileType::file}}, PutSymlink{Ino{3}, "t"},
-                             PutXattr{{Ino{2}, "user.a"}, ""}, AppendSlices{chunk, {Slice{}}},
-                             AppendSlices{chunk, {Slice{}}}, PutSession{SessionId{1}, {1, "{}"}},
-                             PutRangeLocks{Ino{2}, ranges}, InsertAcl{{}}, PutDelayedSlices{SliceId{1}, 1, {}},
-                             PutFileLock{Ino{2}, {SessionId{1}, 0xF000000000000000, true}}, AppendChangeLog{"c"}});
+    co_await write(
+        *engine, {PutEntry{{Ino{1}, "x"}, {Ino{2}, FileType::file}}, PutSymlink{Ino{3}, "t"},
+                  PutXattr{{Ino{2}, "user.a"}, ""}, AppendSlices{chunk, {Slice{}}}, AppendSlices{chunk, {Slice{}}},
+                  PutSession{SessionId{1}, {1, "{}"}}, PutRangeLocks{Ino{2}, ranges}, InsertAcl{{}},
+                  PutDelayedSlices{SliceId{1}, 1, {}}, PutFileLock{Ino{2}, {SessionId{1}, 0xF000000000000000, true}}});
     co_await engine->close();
   });
   OtherProgram other(file.path());
@@ -77,8 +77,8 @@ TEST(SqliteSchema, BytesAreStoredAsBlobs) {
                  "SELECT typeof(named_users) FROM jfs_acl UNION ALL SELECT typeof(slices) FROM jfs_delslices"),
       std::vector<std::string>(8, "blob"));
   EXPECT_EQ(other.rows("SELECT typeof(name) FROM jfs_xattr UNION ALL SELECT typeof(name) FROM jfs_setting UNION ALL "
-                       "SELECT typeof(value) FROM jfs_setting UNION ALL SELECT typeof(entry) FROM jfs_change_log"),
-            std::vector<std::string>(4, "text"));
+                       "SELECT typeof(value) FROM jfs_setting"),
+            std::vector<std::string>(3, "text"));
   EXPECT_EQ(other.rows("SELECT ltype,owner FROM jfs_flock"), std::vector<std::string>{"87|-1152921504606846976"});
   EXPECT_EQ(other.rows("SELECT length(slices) FROM jfs_chunk"), std::vector<std::string>{"48"});
 }
@@ -95,6 +95,8 @@ TEST(SqliteSchema, SlicesThatCameBackAsTextAreRead) {
   test::run([&]() -> asio::awaitable<void> {
     ChunkKey key{Ino{2}, ChunkIndex{0}};
     EXPECT_EQ(std::get<Slices>(co_await read(*engine, key)).size(), 2u);
+    auto found = co_await engine->find_chunks(key.ino, key.index, ChunkIndex{1});
+    EXPECT_TRUE(found && *found == std::vector<ChunkIndex>{key.index});
     auto outcome = co_await write(*engine, {AppendSlices{key, {Slice{0, SliceId{5}, 1, 0, 1}}}});
     EXPECT_EQ(outcome.returned, std::vector<std::int64_t>{3});
     EXPECT_EQ(std::get<Slices>(co_await read(*engine, key)).size(), 3u);

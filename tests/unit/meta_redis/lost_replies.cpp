@@ -76,6 +76,22 @@ INSTANTIATE_TEST_SUITE_P(Everywhere, LostReplies,
                                                                                       : "Late");
                          });
 
+TEST(Receipts, ARefusalIsFinalOnceACommitWasSentAgain) {
+  ON_REDIS();
+  TcpProxy proxy(server().port());
+  Mounted m(proxy.port());
+  m.put({PutCounter{Counter::used_space, 3}});
+  Commit commit;
+  commit.checks.push_back(Unchanged{CounterKey{Counter::used_space}, std::int64_t{5}});
+  commit.writes.push_back(PutCounter{Counter::total_inodes, 1});
+  proxy.lose_next(kCommit, TcpProxy::Loss::late);
+  EXPECT_FALSE(m.must(m.engine->commit(std::move(commit))).applied);
+  server().command("SET usedSpace 5");
+  proxy.release();
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));  // what is late has come by now
+  EXPECT_EQ(m.get(CounterKey{Counter::total_inodes}), Record());
+}
+
 TEST(Receipts, AreTakenAwayAtTheEndAndDieByThemselves) {
   ON_REDIS();
   {

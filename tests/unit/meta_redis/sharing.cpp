@@ -2,6 +2,7 @@
 #include <atomic>
 #include <thread>
 
+#include "support/redis_sets.hpp"
 #include "volume.hpp"
 
 namespace kiseki::meta::test {
@@ -166,6 +167,56 @@ TEST(Sharing, NothingIsBelievedWhileTheServerIsAway) {
   own.start();
   EXPECT_TRUE(eventually([&] { return m.engine->coherent(); }));
   EXPECT_FALSE(m.client->cached_attr(file)) << "what was known before is not believed after";
+}
+
+/// An engine opened as a read-only mount and `status` open it.
+struct Reader {
+  explicit Reader(const std::string& url) {
+    runtime.start();
+    auto opened = open_engine(url, OpenMode::read_only, runtime);
+    if (!opened) throw std::runtime_error(opened.error().message);
+    engine = *opened;
+  }
+  ~Reader() { runtime.wait(engine->close()); }
+  Runtime runtime{Runtime::Options{.loops = 1, .pin = false}};
+  std::shared_ptr<MetaEngine> engine;
+};
+
+TEST(ReadOnly, LeavesTheServersSettingsAlone) {
+  ON_REDIS();
+  kiseki::test::RedisServer::Options options;
+  options.config = {"maxmemory-policy allkeys-lru"};
+  kiseki::test::RedisServer evicting(options);
+  Reader reader(evicting.url());
+  EXPECT_TRUE(reader.runtime.wait(reader.engine->fetch(Keys{SettingKey{}})));
+  EXPECT_NE(evicting.command("CONFIG GET maxmemory-policy", 40).find("allkeys-lru"), std::string::npos);
+}
+
+TEST(ReadOnly, ReadsFromAReplicaAndHearsThereOfChanges) {
+  ON_REDIS();
+  kiseki::test::SentinelSet set;
+  Mounted m(set.first_master().port());
+  m.format();
+  m.join();
+  auto file = m.file(kRootIno, "f");
+  ASSERT_TRUE(eventually([&] { return set.first_replica().command("EXISTS setting").starts_with(":1"); }));
+  Reader reader(set.url() + "?route-read=replica&client_name=reader");
+  auto format = reader.runtime.wait(read_format(*reader.engine));
+  ASSERT_TRUE(format) << format.error().message;
+  ClientOptions options;
+  options.read_only = true;
+  Client client(reader.engine, *format, std::make_shared<SystemClock>(), options);
+  EXPECT_NE(set.first_replica().command("CLIENT LIST", 4096).find("name=reader"), std::string::npos);
+  EXPECT_EQ(set.first_master().command("CLIENT LIST", 4096).find("name=reader"), std::string::npos);
+  ASSERT_TRUE(eventually([&] { return reader.engine->coherent(); }));
+  ASSERT_TRUE(eventually([&] { return reader.runtime.wait(getattr(client, file)).has_value(); }));
+  EXPECT_TRUE(client.cached_attr(file));
+  EXPECT_TRUE(reader.runtime.wait(list(client, kRootIno, "", 10, true)));
+  auto checked = reader.runtime.wait(reader.engine->commit({{AttrUnchanged{file, {}, 0}}, {}}));
+  EXPECT_TRUE(checked && checked->applied);
+  m.must(setattr(*m.client, m.root, file, change(kUid, 7, 0)));
+  EXPECT_TRUE(eventually([&] { return !client.cached_attr(file); }));
+  EXPECT_EQ(reader.runtime.wait(reader.engine->commit({{}, {PutSetting{"x"}}})).error(), posix(EROFS));
 }
 
 }  // namespace

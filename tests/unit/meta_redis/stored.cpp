@@ -41,7 +41,7 @@ TEST(Stored, OnlyKeysOfTheFormat) {
          PutDelayedSlices{SliceId{2}, 1, {{SliceId{1}, 1}}}, PutFileLock{Ino{5}, {SessionId{1}, 1, false}},
          PutRangeLocks{Ino{5}, ranges}, InsertAcl{{}}, PutXattr{{Ino{5}, "user.a"}, "v"}, AddParent{Ino{5}, Ino{1}, 1},
          AddSliceRef{SliceId{1}, 1, 2, true}, AddQuotaUsage{{QuotaKind::user, 5}, 1, 1},
-         PutQuota{{QuotaKind::directory, 5}, {}}, PutQuota{{QuotaKind::group, 5}, {}}, AppendChangeLog{"c"}});
+         PutQuota{{QuotaKind::directory, 5}, {}}, PutQuota{{QuotaKind::group, 5}, {}}});
   auto file = m.file(kRootIno, "f");
   m.file(kRootIno, "s", FileType::symlink);
   m.must(write_slice(*m.client, file, ChunkIndex{0}, Slice{0, SliceId{5}, 10, 0, 10}, m.clock.now()));
@@ -49,13 +49,45 @@ TEST(Stored, OnlyKeysOfTheFormat) {
   static const std::regex kKnown(
       "setting|i[0-9]+|d[0-9]+|c[0-9]+_[0-9]+|s[0-9]+|x[0-9]+|p[0-9]+|sliceRef|delSlices|delfiles|allSessions|"
       "sessionInfos|session[0-9]+|locked[0-9]+|lock[fp][0-9]+|dirDataLength|dirUsedSpace|dirUsedInodes|"
-      "(dir|user|group)Quota(UsedSpace|UsedInodes)?|acl|aclMaxId|txnLog|txnLastLog|nextinode|nextchunk|nextsession|"
+      "(dir|user|group)Quota(UsedSpace|UsedInodes)?|acl|aclMaxId|nextinode|nextchunk|nextsession|"
       "nextTrash|usedSpace|totalInodes|nextCleanupSlices|Kiseki:[0-9a-f]{16}");
   auto keys = all_keys();
   EXPECT_GT(keys.size(), 25u);
   for (auto& key : keys) EXPECT_TRUE(std::regex_match(key, kKnown)) << key;
   EXPECT_EQ(said("HGET sliceRef k5_10"), "$-1\r\n") << "one reference is not written";
   EXPECT_EQ(said("SISMEMBER locked1 lockf5"), ":1\r\n") << "of shared locks too";
+}
+
+TEST(Stored, DamagedSumsHoldUpNobody) {
+  ON_REDIS();
+  Mounted m(server().port());
+  m.format();
+  m.join();
+  QuotaKey user{QuotaKind::user, 5};
+  m.put({PutQuota{user, {}}, PutDirStat{kRootIno, {1, 1, 1}}});
+  said("HSET userQuotaUsedSpace 5 many");
+  said("HSET dirUsedInodes 1 9223372036854775807");
+  m.put({AddQuotaUsage{user, 10, 1}, AddDirStat{kRootIno, {1, 1, 1}}, AddCounter{Counter::used_space, 1}});
+  EXPECT_EQ(said("HGET userQuotaUsedInodes 5"), "$1\r\n1\r\n");
+  EXPECT_EQ(said("HGET dirUsedSpace 1"), "$1\r\n2\r\n");
+  said("DEL userQuota dirUsedSpace");
+  said("SET userQuota x");
+  said("SET dirUsedSpace x");
+  m.put({AddQuotaUsage{user, 10, 1}, AddDirStat{kRootIno, {1, 1, 1}}, AddCounter{Counter::used_space, 1}});
+  m.file(kRootIno, "f");
+  EXPECT_EQ(m.get(CounterKey{Counter::used_space}), Record(std::int64_t{2 + 4096}));
+}
+
+TEST(Stored, ANameIsWrittenAfterTheInodeItStandsFor) {
+  ON_REDIS();
+  Mounted m(server().port());
+  m.format();
+  m.join();
+  auto file = m.file(kRootIno, "f");
+  said("SET p" + std::to_string(file.value) + " x");  // links in its parents cannot be counted there
+  EXPECT_FALSE(m.runtime.wait(link(*m.client, m.root, file, kRootIno, "l")));
+  auto attr = std::get<Attr>(m.get(AttrKey{file}));
+  EXPECT_EQ(attr.nlink, 2u) << "a link too many is harmless, one too few loses a file that has a name";
 }
 
 TEST(Stored, CountersAreOneLowerThanTheNextId) {
