@@ -4,8 +4,11 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <optional>
+
+#include "meta/owner_usage.hpp"
 
 namespace kiseki::meta {
 
@@ -57,14 +60,22 @@ std::optional<std::string> forbidden_change(const Format& from, const Format& to
   return std::nullopt;
 }
 
-/// Every directory below `top`, itself included: their statistics are forgotten, a batch per commit.
+Async<void> apply(MetaEngine& engine, Commit commit) {
+  if (commit.writes.empty()) co_return Result<void>{};
+  CO_TRY(auto outcome, co_await engine.commit(std::move(commit)));
+  co_return outcome.applied ? Result<void>{} : Result<void>(posix(EBUSY));
+}
+
+/// Of every directory below `top`, itself included. They are counted anew when next needed.
 Async<void> forget_dir_stats(MetaEngine& engine, Ino top) {
+  constexpr std::size_t kAtOnce = 1000;
   std::vector<Ino> open{top};
+  Commit commit;
   while (!open.empty()) {
     Ino dir = open.back();
     open.pop_back();
-    Commit commit;
     commit.writes.push_back(EraseDirStat{dir});
+    if (commit.writes.size() >= kAtOnce) CO_CHECK(co_await apply(engine, std::exchange(commit, {})));
     std::string cursor;
     do {
       CO_TRY(auto page, co_await engine.scan_entries(dir, std::move(cursor), 4096, false));
@@ -72,45 +83,65 @@ Async<void> forget_dir_stats(MetaEngine& engine, Ino top) {
         if (listed.entry.type == FileType::directory) open.push_back(listed.entry.ino);
       cursor = std::move(page.next);
     } while (!cursor.empty());
-    CO_TRY(auto outcome, co_await engine.commit(std::move(commit)));
-    if (!outcome.applied) co_return posix(EIO);
   }
-  co_return Result<void>{};
+  co_return co_await apply(engine, std::move(commit));
 }
 
-Async<void> forget_owner_quotas(MetaEngine& engine) {
-  CO_TRY(auto quotas, co_await engine.scan_quotas());
+/// The part of the commit that begins to keep the usage of owners: what they own now, right only if nobody mounts the
+/// volume before that commit. What was kept before the feature was switched off is gone, limits too (as in JuiceFS).
+Async<Commit> begin_owner_usage(MetaEngine& engine) {
+  CounterKey last{Counter::next_session};
+  Keys keys{last};
+  CO_TRY(auto seen, co_await engine.fetch(std::move(keys)));
+  CO_TRY(auto old, co_await engine.scan_quotas());
+  CO_TRY(auto owners, co_await count_owners(engine));
   Commit commit;
-  for (auto& [key, quota] : quotas)
+  commit.checks.push_back(Unchanged{last, std::move(seen[0])});
+  for (auto& [key, quota] : old)
     if (key.kind != QuotaKind::directory) commit.writes.push_back(EraseQuota{key});
-  if (commit.writes.empty()) co_return Result<void>{};
-  CO_TRY(auto outcome, co_await engine.commit(std::move(commit)));
-  co_return outcome.applied ? Result<void>{} : Result<void>(posix(EIO));
+  for (auto& [key, quota] : owners) commit.writes.push_back(PutQuota{key, quota});
+  co_return commit;
 }
 
-/// What was counted before a feature was switched off is no longer true when it comes back.
-Async<void> forget_stale_counts(MetaEngine& engine, const Format& from, const Format& to) {
+Async<std::size_t> living_sessions(MetaEngine& engine, Timestamp now) {
+  CO_TRY(auto sessions, co_await engine.scan_sessions());
+  co_return static_cast<std::size_t>(
+      std::count_if(sessions.begin(), sessions.end(), [&](auto& one) { return one.second.expire >= now.sec; }));
+}
+
+/// What must be put right when a feature comes: what was counted before it was switched off is no longer true.
+asio::awaitable<Explained<Commit>> begin_features(MetaEngine& engine, const Format& from, const Format& to,
+                                                  Timestamp now) {
   if (!from.dir_stats && to.dir_stats) {
-    CO_CHECK(co_await forget_dir_stats(engine, kRootIno));
-    CO_CHECK(co_await forget_dir_stats(engine, kTrashIno));
+    for (Ino top : {kRootIno, kTrashIno})
+      if (auto forgotten = co_await forget_dir_stats(engine, top); !forgotten)
+        co_return engine_failed(forgotten.error());
   }
-  if (!from.user_group_quota && to.user_group_quota) CO_CHECK(co_await forget_owner_quotas(engine));
-  co_return Result<void>{};
+  if (from.user_group_quota || !to.user_group_quota) co_return Commit();
+  auto living = co_await living_sessions(engine, now);
+  if (!living) co_return engine_failed(living.error());
+  if (*living > 0)
+    co_return failure(EBUSY,
+                      fmt::format("the usage of users and groups is counted once, while nobody changes the volume: "
+                                  "unmount it everywhere first ({} mounted now; one that died counts for a minute)",
+                                  *living));
+  auto counted = co_await begin_owner_usage(engine);
+  if (!counted) co_return engine_failed(counted.error());
+  co_return std::move(*counted);
 }
 
+/// `commit`: what goes with it.
 Async<void> change_settings(MetaEngine& engine, const std::string& stored, const std::string& text, bool trash,
-                            Timestamp now) {
+                            Timestamp now, Commit commit) {
   Keys keys{AttrKey{kTrashIno}};
   CO_TRY(auto records, co_await engine.fetch(std::move(keys)));
-  Commit commit;
   commit.checks.push_back(Unchanged{SettingKey{}, stored});
   if (trash && std::holds_alternative<std::monostate>(records[0])) {
     commit.checks.push_back(AttrAbsent{kTrashIno});
     commit.writes.push_back(PutAttr{kTrashIno, directory(0555, now)});
   }
   commit.writes.push_back(PutSetting{text});
-  CO_TRY(auto outcome, co_await engine.commit(std::move(commit)));
-  co_return outcome.applied ? Result<void>{} : Result<void>(posix(EBUSY));
+  co_return co_await apply(engine, std::move(commit));
 }
 
 /// The setting record; an empty text: none.
@@ -161,11 +192,12 @@ asio::awaitable<Explained<Format>> format_volume(MetaEngine& engine, Format want
     if (!made->applied) co_return failure(EEXIST, "another process formatted this volume at the same moment");
   } else {
     // Counts first: were we interrupted between, the feature is still off and nothing relies on them.
-    auto forgotten = co_await forget_stale_counts(engine, *existing, stored);
-    if (!forgotten) co_return engine_failed(forgotten.error());
-    auto changed = co_await change_settings(engine, *text, stored.to_json(), stored.has_trash(), clock.now());
+    auto begun = co_await begin_features(engine, *existing, stored, clock.now());
+    if (!begun) co_return begun.error();
+    auto changed =
+        co_await change_settings(engine, *text, stored.to_json(), stored.has_trash(), clock.now(), std::move(*begun));
     if (!changed && changed.error() == posix(EBUSY))
-      co_return failure(EBUSY, "another process changed the settings at the same moment");
+      co_return failure(EBUSY, "another process changed the settings, or mounted the volume, at the same moment");
     if (!changed) co_return engine_failed(changed.error());
   }
   wanted.key_encrypted = stored.key_encrypted;
