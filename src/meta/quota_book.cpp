@@ -1,5 +1,7 @@
 #include "meta/quota_book.hpp"
 
+#include "meta/patch.hpp"
+
 namespace kiseki::meta {
 
 void QuotaBook::replace(std::vector<std::pair<QuotaKey, Quota>> all) {
@@ -32,8 +34,8 @@ void QuotaBook::add_usage(QuotaKey key, std::int64_t space, std::int64_t inodes)
     if (key.kind == QuotaKind::directory) return;  // AddQuotaUsage leaves a missing one missing
     it = quotas_.emplace(key, Quota()).first;
   }
-  it->second.used_space += space;
-  it->second.used_inodes += inodes;
+  it->second.used_space = sum(it->second.used_space, space);
+  it->second.used_inodes = sum(it->second.used_inodes, inodes);
 }
 
 void QuotaBook::erase(QuotaKey key) {

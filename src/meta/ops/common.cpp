@@ -5,6 +5,7 @@
 #include "meta/access.hpp"
 #include "meta/acl_book.hpp"
 #include "meta/ops/acl_rules.hpp"
+#include "meta/patch.hpp"
 
 namespace kiseki::meta::op {
 
@@ -112,14 +113,23 @@ void drop_setid(Txn& txn, Who who, Ino ino) {
   if (to.mode != attr.mode) txn.patch(ino, kMode, to);
 }
 
+namespace {
+
+/// Past, by less than `limit`. Any time may have been set (utimes), and most of them are no number of nanoseconds.
+bool is_younger(Timestamp time, Timestamp now, std::chrono::milliseconds limit) {
+  using std::chrono::seconds;
+  if (time > now || time.sec < now.sec - std::chrono::ceil<seconds>(limit).count()) return false;
+  auto age = seconds(now.sec - time.sec) + std::chrono::nanoseconds(std::int64_t{now.nsec} - std::int64_t{time.nsec});
+  return age < limit;
+}
+
+}  // namespace
+
 void touch_directory(Txn& txn, Ino dir, Timestamp now, std::int32_t add_nlink) {
   if (is_trash(dir)) return;
   auto* attr = txn.attr(dir);
-  auto age = std::chrono::seconds(now.sec - attr->mtime.sec) +
-             std::chrono::nanoseconds(std::int64_t{now.nsec} - std::int64_t{attr->mtime.nsec});
-  // A time ahead of ours was set by someone (utimes): a change sets it back.
-  bool young = age >= std::chrono::nanoseconds(0) && age < txn.client().options().skip_dir_mtime;
-  if (young && add_nlink == 0) return;
+  // A time ahead of ours was set by someone: a change sets it back.
+  if (add_nlink == 0 && is_younger(attr->mtime, now, txn.client().options().skip_dir_mtime)) return;
   Attr to;
   to.mtime = to.ctime = now;
   txn.patch(dir, kMtime | kCtime, to, add_nlink);
@@ -152,8 +162,8 @@ DirStat weight_of(const Attr& attr) {
 namespace {
 
 bool over(const Quota& quota, std::int64_t space, std::int64_t inodes) {
-  return (space > 0 && quota.max_space > 0 && quota.used_space + space > quota.max_space) ||
-         (inodes > 0 && quota.max_inodes > 0 && quota.used_inodes + inodes > quota.max_inodes);
+  return (space > 0 && quota.max_space > 0 && sum(quota.used_space, space) > quota.max_space) ||
+         (inodes > 0 && quota.max_inodes > 0 && sum(quota.used_inodes, inodes) > quota.max_inodes);
 }
 
 Async<void> count_in_quotas(Txn& txn, Ino dir, DirStat delta, bool limits) {
@@ -191,8 +201,7 @@ Async<void> count_in_parents(Txn& txn, Ino ino, DirStat delta, bool limits) {
   txn.check(Key(key));
   auto parents = txn.get_or<Parents>(key, {});
   for (auto [parent, links] : parents) {
-    DirStat each{delta.length * links, delta.space * links, delta.inodes * links};
-    CO_CHECK(co_await count_in_directory(txn, parent, each, limits));
+    CO_CHECK(co_await count_in_directory(txn, parent, times(delta, links), limits));
   }
   co_return done();
 }
@@ -203,19 +212,23 @@ void count_in_volume(Txn& txn, std::int64_t space, std::int64_t inodes) {
     if (delta > 0 && most > 0) txn.require(CounterWithin{which, delta, static_cast<std::int64_t>(most)}, ENOSPC);
     if (delta != 0) txn.write(AddCounter{which, delta});
   };
-  limit(Counter::used_space, space, format->capacity);
+  constexpr auto kMostBytes = std::uint64_t{1} << 62;  // a few sparse files lead there, and sums have 64 bits
+  limit(Counter::used_space, space, format->capacity > 0 ? std::min(format->capacity, kMostBytes) : kMostBytes);
   limit(Counter::total_inodes, inodes, format->inodes);
 }
 
-Result<void> count_for_owner(Txn& txn, std::uint32_t uid, std::uint32_t gid, std::int64_t space, std::int64_t inodes) {
+Result<void> count_for(Txn& txn, QuotaKey owner, std::int64_t space, std::int64_t inodes) {
   if (!txn.client().format()->user_group_quota || (space == 0 && inodes == 0)) return done();
-  for (QuotaKey key : {QuotaKey{QuotaKind::user, uid}, QuotaKey{QuotaKind::group, gid}}) {
-    auto quota = txn.client().cache().quotas().find(key);
-    bool limited = quota && !(key.kind == QuotaKind::user && uid == 0);
-    if (limited && over(*quota, space, inodes)) return posix(EDQUOT);
-    txn.write(AddQuotaUsage{key, space, inodes});
-  }
+  auto quota = txn.client().cache().quotas().find(owner);
+  bool limited = quota && owner != QuotaKey{QuotaKind::user, 0};
+  if (limited && over(*quota, space, inodes)) return posix(EDQUOT);
+  txn.write(AddQuotaUsage{owner, space, inodes});
   return done();
+}
+
+Result<void> count_for_owner(Txn& txn, std::uint32_t uid, std::uint32_t gid, std::int64_t space, std::int64_t inodes) {
+  TRY_CHECK(count_for(txn, QuotaKey{QuotaKind::user, uid}, space, inodes));
+  return count_for(txn, QuotaKey{QuotaKind::group, gid}, space, inodes);
 }
 
 Async<void> count_length(Txn& txn, Ino ino, std::uint64_t length) {

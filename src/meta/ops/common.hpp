@@ -49,9 +49,11 @@ inline DirStat minus(DirStat d) { return {-d.length, -d.space, -d.inodes}; }
 Async<void> count_in_directory(Txn& txn, Ino dir, DirStat delta, bool limits);
 /// The same for every directory that holds a link of this loaded inode.
 Async<void> count_in_parents(Txn& txn, Ino ino, DirStat delta, bool limits);
-/// Usage of the volume; growth beyond its limits fails the commit with ENOSPC.
+/// Usage of the volume; growth beyond its limits, or beyond what can be counted, fails the commit with ENOSPC.
 void count_in_volume(Txn& txn, std::int64_t space, std::int64_t inodes);
-/// Usage of an owner, when the volume tracks it. Growth: EDQUOT.
+/// Usage of a user or a group, when the volume tracks it. Growth: EDQUOT.
+Result<void> count_for(Txn& txn, QuotaKey owner, std::int64_t space, std::int64_t inodes);
+/// The same for both owners of an inode.
 Result<void> count_for_owner(Txn& txn, std::uint32_t uid, std::uint32_t gid, std::int64_t space, std::int64_t inodes);
 
 // ---- taking a name away from an inode: unlink, rmdir, the target of a rename ----

@@ -60,13 +60,19 @@ Async<void> change_mode(Txn& txn, Who who, Ino ino, const AttrChange& change, At
   co_return done();
 }
 
+/// From the owners it had to those that differ; who stays owner is not asked for room again.
 Result<void> move_usage(Txn& txn, Ino ino, const Attr& attr, const Attr& to, std::uint32_t set) {
   auto uid = set & kUid ? to.uid : attr.uid, gid = set & kGid ? to.gid : attr.gid;
   if ((uid == attr.uid && gid == attr.gid) || !txn.client().format()->user_group_quota) return done();
   txn.check_attr(ino, kLength);
-  auto space = weight_of(attr).space;
-  TRY_CHECK(count_for_owner(txn, attr.uid, attr.gid, -space, -1));
-  return count_for_owner(txn, uid, gid, space, 1);
+  auto move = [&, space = weight_of(attr).space](QuotaKind kind, std::uint32_t from,
+                                                 std::uint32_t into) -> Result<void> {
+    if (from == into) return done();
+    TRY_CHECK(count_for(txn, QuotaKey{kind, from}, -space, -1));
+    return count_for(txn, QuotaKey{kind, into}, space, 1);
+  };
+  TRY_CHECK(move(QuotaKind::user, attr.uid, uid));
+  return move(QuotaKind::group, attr.gid, gid);
 }
 
 Async<Attr> setattr_in(Txn& txn, Who who, Ino ino, AttrChange change) {

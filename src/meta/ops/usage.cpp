@@ -5,6 +5,27 @@
 
 namespace kiseki::meta {
 
+namespace {
+
+/// Sizes of a volume without limits look roomy to programs that check (JuiceFS tools.md section 5): they double until
+/// something is free. Beyond this nothing is counted (count_in_volume), and what a damaged counter says is all there
+/// is.
+constexpr std::uint64_t kLargest = std::uint64_t{1} << 62;
+
+std::uint64_t roomy_bytes(std::uint64_t used) {
+  auto total = std::uint64_t{1} << 50;
+  while (total < kLargest && total - (total + 4) / 5 < used) total *= 2;  // four fifths of it, rounded down
+  return std::max(total, used);
+}
+
+std::uint64_t roomy_inodes(std::uint64_t used) {
+  auto available = std::uint64_t{10} << 20;
+  while (available < kLargest && used / 4 + (used % 4 != 0) > available) available *= 2;
+  return available;
+}
+
+}  // namespace
+
 Async<VolumeUsage> usage(Client& client) {
   OpTimer timer(OpName::statfs);
   Keys keys{CounterKey{Counter::used_space}, CounterKey{Counter::total_inodes}};
@@ -17,20 +38,13 @@ Async<VolumeUsage> usage(Client& client) {
   VolumeUsage result;
   result.used_bytes = value(0);
   result.used_inodes = value(1);
-  // Without limits: sizes that look roomy to programs that check (JuiceFS tools.md section 5).
-  if (format->capacity > 0) {
-    result.total_bytes = std::max(format->capacity, result.used_bytes);
-  } else {
-    result.total_bytes = std::uint64_t{1} << 50;
-    while (result.total_bytes * 8 < result.used_bytes * 10) result.total_bytes *= 2;
-  }
+  auto used = result.used_bytes;
+  result.total_bytes = format->capacity > 0 ? std::max(format->capacity, used) : roomy_bytes(used);
   result.available_bytes = result.total_bytes - result.used_bytes;
-  if (format->inodes > 0) {
+  if (format->inodes > 0)
     result.available_inodes = format->inodes > result.used_inodes ? format->inodes - result.used_inodes : 0;
-  } else {
-    result.available_inodes = std::uint64_t{10} << 20;
-    while (result.used_inodes > result.available_inodes * 4) result.available_inodes *= 2;
-  }
+  else
+    result.available_inodes = roomy_inodes(result.used_inodes);
   co_return result;
 }
 

@@ -25,6 +25,27 @@ Async<Ino> program(Volume& v, std::string name, std::uint16_t mode) {
 
 }  // namespace
 
+TEST(Posix, AnyTimeOfADirectoryIsComparedWithoutWrapping) {
+  Volume v;
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    v.client = std::make_unique<Client>(v.engine, v.format, v.clock, ClientOptions{});  // times may lag 100 ms
+    v.client->set_session(SessionId{1});
+    auto now = v.clock->now();
+    int n = 0;
+    // 2^55 seconds are 2^64 times 5^9 nanoseconds: in 64 bits, none at all.
+    for (std::int64_t sec : {now.sec - (std::int64_t{1} << 55), INT64_MIN, INT64_MAX, std::int64_t{99'999'999'999}}) {
+      AttrChange old{.set = kMtime, .to = {}};
+      old.to.mtime = {sec, now.nsec};
+      CO_ASSERT_OK(co_await setattr(*v.client, v.root, kRootIno, old));
+      CO_ASSERT_OK(co_await v.file(kRootIno, "f" + std::to_string(n++)));
+      auto root = co_await getattr(*v.client, kRootIno);
+      CO_ASSERT_OK(root);
+      EXPECT_EQ(root->mtime, now) << sec;
+    }
+  });
+}
+
 TEST(Posix, ChangesOfContentsTakePrivilegesAway) {
   struct Case {
     Who by;

@@ -123,6 +123,133 @@ TEST(Quotas, ChownMovesUsageToTheNewOwner) {
   });
 }
 
+TEST(Quotas, OnlyTheOwnerThatDiffersIsAskedForRoom) {
+  Volume v(counting_owners());
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    auto file = co_await file_of(v, "f", 1000, 50);
+    CO_ASSERT_OK(file);
+    CO_ASSERT_OK(co_await v.write(*file, 0, 10'000));
+    CO_ASSERT_OK(co_await put_quota(v, kUser, 12288, 1));  // both are full
+    CO_ASSERT_OK(co_await put_quota(v, kGroup, 12288, 1));
+    AttrChange group;
+    group.set = kGid;
+    group.to.gid = 51;
+    CO_ASSERT_OK(co_await setattr(*v.client, v.root, *file, group));
+    EXPECT_EQ((co_await stored(v, kUser)).used_space, 12288);
+    EXPECT_EQ((co_await stored(v, kGroup)).used_inodes, 0);
+    group.to.gid = 50;
+    AttrChange user;
+    user.set = kUid;
+    user.to.uid = 1001;
+    CO_ASSERT_OK(co_await setattr(*v.client, v.root, *file, group));
+    CO_ASSERT_OK(co_await setattr(*v.client, v.root, *file, user));
+    EXPECT_EQ((co_await stored(v, kUser)).used_inodes, 0);
+    EXPECT_EQ((co_await stored(v, kGroup)).used_space, 12288);
+    CO_ASSERT_OK(co_await file_of(v, "g", 1000, 51));
+    user.to.uid = 1000;
+    auto full = co_await setattr(*v.client, v.root, *file, user);
+    EXPECT_EQ(error_of(full), EDQUOT) << "a user who becomes owner is";
+  });
+}
+
+TEST(Quotas, SwitchedOnLaterTheyCountWhatThereIs) {
+  auto format = Volume::plain();
+  format.trash_days = 1;
+  Volume v(format);
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    auto mine = co_await file_of(v, "mine", 1000, 50);
+    CO_ASSERT_OK(mine);
+    CO_ASSERT_OK(co_await v.write(*mine, 0, 10'000));
+    CO_ASSERT_OK(co_await link(*v.client, v.root, *mine, kRootIno, "again"));
+    auto dir = co_await v.dir(kRootIno, "d");
+    CO_ASSERT_OK(dir);
+    CO_ASSERT_OK(co_await file_of(v, "trashed", 1000, 51));
+    CO_ASSERT_OK(co_await unlink(*v.client, v.root, kRootIno, "trashed"));
+    auto open = co_await file_of(v, "open", 1001, 50);
+    CO_ASSERT_OK(open);
+    v.opened.push_back(*open);
+    CO_ASSERT_OK(co_await unlink(*v.client, v.root, kRootIno, "open", true));
+    CO_ASSERT_OK(co_await put_quota(v, kUser, 16384, 7));  // of an earlier time
+
+    Commit session;
+    session.writes.push_back(PutSession{SessionId{1}, {v.clock->now().sec + 60, "{}"}});
+    CO_ASSERT_OK(co_await v.client->commit(std::move(session)));
+    auto wanted = v.format;
+    wanted.user_group_quota = true;
+    auto refused = co_await format_volume(*v.engine, wanted, *v.clock);
+    CO_ASSERT_TRUE(!refused);
+    EXPECT_EQ(refused.error().code, posix(EBUSY));
+    EXPECT_NE(refused.error().message.find("unmount"), std::string::npos) << refused.error().message;
+    v.clock->advance(std::chrono::seconds(61));
+    auto changed = co_await format_volume(*v.engine, wanted, *v.clock);
+    CO_ASSERT_TRUE(changed);
+    auto user = co_await stored(v, kUser);
+    EXPECT_EQ(user.used_space, 12288 + 4096);
+    EXPECT_EQ(user.used_inodes, 2) << "a file with two names, one in the trash";
+    EXPECT_LE(user.max_space, 0);
+    EXPECT_EQ((co_await stored(v, kGroup)).used_inodes, 2) << "one of them open, without a name";
+    EXPECT_EQ((co_await stored(v, {QuotaKind::user, 0})).used_inodes, 1) << "the directory; the trash is nobody's";
+  });
+}
+
+TEST(Usage, SparseFilesBeyondWhatCanBeCountedAreRefused) {
+  Volume v;
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    int error = 0, made = 0;
+    while (error == 0 && made < 100) {
+      auto file = co_await v.file(kRootIno, "f" + std::to_string(made));
+      error = error_of(file);
+      if (!file) break;
+      CO_ASSERT_OK(co_await truncate(*v.client, v.root, *file, kMaxFileBytes, false));
+      ++made;
+      auto now = co_await usage(*v.client);
+      CO_ASSERT_OK(now);
+      EXPECT_LE(now->used_bytes, now->total_bytes);
+      EXPECT_EQ(now->available_bytes, now->total_bytes - now->used_bytes);
+    }
+    EXPECT_EQ(error, ENOSPC);
+    EXPECT_EQ(made, 32) << "2^57 bytes each, 2^62 in all";
+    auto first = co_await lookup(*v.client, kRootIno, "f0");
+    CO_ASSERT_OK(first);
+    CO_ASSERT_OK(co_await truncate(*v.client, v.root, first->ino, 0, false));
+    CO_ASSERT_OK(co_await truncate(*v.client, v.root, first->ino, 1 << 20, false));
+    Commit damaged;
+    damaged.writes.push_back(PutCounter{Counter::used_space, INT64_MAX});
+    damaged.writes.push_back(PutCounter{Counter::total_inodes, INT64_MAX});
+    CO_ASSERT_OK(co_await v.client->commit(std::move(damaged)));
+    auto full = co_await usage(*v.client);
+    CO_ASSERT_OK(full);
+    EXPECT_EQ(full->available_bytes, 0u);
+  });
+}
+
+TEST(Usage, LooksRoomyWithoutLimits) {
+  Volume v;
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    constexpr std::int64_t kPiB = std::int64_t{1} << 50, kTenMi = 10 << 20;
+    struct Case {
+      std::int64_t bytes, inodes;
+      std::uint64_t total, available;
+    };
+    for (auto [bytes, inodes, total, available] :
+         {Case{0, 0, kPiB, kTenMi}, Case{kPiB * 4 / 5, 4 * kTenMi, kPiB, kTenMi},
+          Case{kPiB * 4 / 5 + 1, 4 * kTenMi + 1, 2 * kPiB, 2 * kTenMi}, Case{7 * kPiB, 0, 16 * kPiB, kTenMi}}) {
+      Commit counted;
+      counted.writes.push_back(PutCounter{Counter::used_space, bytes});
+      counted.writes.push_back(PutCounter{Counter::total_inodes, inodes});
+      CO_ASSERT_OK(co_await v.client->commit(std::move(counted)));
+      auto now = co_await usage(*v.client);
+      CO_ASSERT_OK(now);
+      EXPECT_EQ(now->total_bytes, total) << bytes;
+      EXPECT_EQ(now->available_inodes, available) << inodes;
+    }
+  });
+}
+
 TEST(Quotas, RootIsCountedButNotLimited) {
   Volume v(counting_owners());
   kiseki::test::run([&]() -> asio::awaitable<void> {
