@@ -1,6 +1,6 @@
 #pragma once
 
-// Internal to core: how a coroutine stands still until another thread says go. Heavy: include from .cpp files only.
+// Internal: how a coroutine stands still until another thread says go. Heavy: include from .cpp files only.
 
 #include <atomic>
 #include <boost/asio/any_io_executor.hpp>

@@ -105,13 +105,25 @@ Async<std::size_t> Housekeeper::release_dead_slices() {
 
 // ---- trash --------------------------------------------------------------------------------------------------------
 
+struct Housekeeper::Emptied {
+  std::size_t removed = 0, kept = 0;
+  std::error_code why_kept{};
+};
+
 namespace {
 
-Async<void> remove_entry(Client& client, Ino hour, ListedEntry listed) {
+/// What may not be removed stays, and the others go all the same: a hard link to a file that is immutable, say.
+Async<void> remove_entry(Client& client, Ino hour, ListedEntry listed, Housekeeper::Emptied& tally) {
   bool is_dir = listed.entry.type == FileType::directory;
   auto gone = is_dir ? co_await rmdir(client, kRootUser, hour, listed.name, true)
                      : co_await unlink(client, kRootUser, hour, listed.name, true);
-  if (!gone && gone.error() != posix(ENOENT)) co_return gone.error();
+  if (gone || gone.error() == posix(ENOENT)) {
+    ++tally.removed;
+    co_return done();
+  }
+  if (gone.error() == posix(ECANCELED)) co_return gone.error();
+  ++tally.kept;
+  tally.why_kept = gone.error();
   co_return done();
 }
 
@@ -137,19 +149,26 @@ Async<void> remove_hour(Client& client, std::string name) {
 
 }  // namespace
 
-Async<std::size_t> Housekeeper::empty_hour(Ino hour) {
-  std::size_t removed = 0;
-  for (;;) {
-    CO_TRY(auto page, co_await client_.engine().scan_entries(hour, {}, kBatch, false));
+Async<void> Housekeeper::empty_hour(Ino hour, Timestamp began, Emptied& tally) {
+  std::string cursor;
+  do {
+    CO_TRY(auto page, co_await client_.engine().scan_entries(hour, std::move(cursor), kBatch, false));
     std::vector<Async<void>> removals;
-    for (auto& listed : page.entries) removals.push_back(remove_entry(client_, hour, std::move(listed)));
-    if (removals.empty()) co_return removed;
-    removed += removals.size();
+    for (auto& listed : page.entries) removals.push_back(remove_entry(client_, hour, std::move(listed), tally));
     CO_CHECK(co_await fan_out(std::move(removals), kAtOnce));
-  }
+    cursor = std::move(page.next);
+  } while (!cursor.empty() && !out_of_time(began));
+  co_return done();
 }
 
 Async<std::size_t> Housekeeper::expire_trash() {
+  auto trash = co_await expire_trashed_entries();
+  CO_TRY(auto delayed, co_await expire_delayed_slices());
+  CO_TRY(auto total, std::move(trash));
+  co_return total + delayed;
+}
+
+Async<std::size_t> Housekeeper::expire_trashed_entries() {
   auto began = client_.clock().now();
   auto days = std::max<std::int64_t>(client_.format()->trash_days, 0);
   auto oldest = began.sec - days * kDay - 2 * kHour;
@@ -165,13 +184,20 @@ Async<std::size_t> Housekeeper::expire_trash() {
     cursor = std::move(page.next);
   } while (!cursor.empty());
   for (auto& [name, ino] : hours) {
-    if (out_of_time(began)) co_return total;
-    CO_TRY(auto removed, co_await empty_hour(ino));
-    CO_CHECK(co_await remove_hour(client_, name));
-    total += removed + 1;
+    if (out_of_time(began)) break;
+    Emptied tally;
+    CO_CHECK(co_await empty_hour(ino, began, tally));
+    total += tally.removed;
+    if (tally.kept > 0) {
+      log::warn("meta.housekeeping.trash", {{"hour", name}, {"kept", tally.kept}, {"error", tally.why_kept}});
+      continue;
+    }
+    auto gone = co_await remove_hour(client_, name);
+    if (!gone && gone.error() != posix(ENOTEMPTY))
+      co_return gone.error();  // not empty: out of time, or somebody puts back
+    total += gone.has_value();
   }
-  CO_TRY(auto delayed, co_await expire_delayed_slices());
-  co_return total + delayed;
+  co_return total;
 }
 
 // ---- slices that compaction replaced ------------------------------------------------------------------------------

@@ -34,10 +34,13 @@ class Housekeeper {
   Async<std::size_t> expire_trash();
   Async<std::size_t> expire_delayed_slices();
 
+  struct Emptied;  ///< what became of the entries of an hour
+
  private:
   asio::awaitable<void> run();
   bool out_of_time(Timestamp began) const;
-  Async<std::size_t> empty_hour(Ino hour);
+  Async<std::size_t> expire_trashed_entries();
+  Async<void> empty_hour(Ino hour, Timestamp began, Emptied& tally);
 
   Client& client_;
   const Options options_;

@@ -92,6 +92,9 @@ RecordCache::Announcement RecordCache::announce(const Commit& commit) {
   auto add = [&](std::uint32_t slot) { result.slots_.push_back(slot); };
   for (const auto& write : commit.writes)
     touched_by(write, [&](Ino ino) { add(slot_of(ino)); }, [&](const EntryKey& k) { add(slot_of(k.parent, k.name)); });
+  // Once each, however many writes it has there: else it would seem to be several commits.
+  std::sort(result.slots_.begin(), result.slots_.end());
+  result.slots_.erase(std::unique(result.slots_.begin(), result.slots_.end()), result.slots_.end());
   for (auto slot : result.slots_) {
     auto& shard = shards_[slot / kSlots];
     std::lock_guard lock(shard.mutex);
@@ -395,12 +398,29 @@ void RecordCache::changed_elsewhere(const Key& key) noexcept {
   std::lock_guard lock(shard.mutex);
   mark_changed(shard, slot);
   if (shard.slots[slot % kSlots].pending > 0) shard.slots[slot % kSlots].doubt = true;
-  std::visit(Overloaded{[&](const AttrKey& k) {
-                          if (auto* known = shard.attrs.find(k.ino, generation())) known->certain = false;
-                        },
+  if (auto* attr = std::get_if<AttrKey>(&key)) {
+    if (auto* known = shard.attrs.find(attr->ino, generation())) known->certain = false;
+  } else if (auto* name = std::get_if<EntryKey>(&key)) {
+    if (auto* known = shard.entries.find(NameView{name->parent, name->name}, generation())) known->since = 0;
+    drop(shard.complete, name->parent);
+  } else {
+    drop_record(shard, key);
+  }
+}
+
+void RecordCache::forget(const Key& key) noexcept {
+  auto slot = slot_of(key);
+  if (slot == kNoSlot) return;
+  auto& shard = shards_[slot / kSlots];
+  std::lock_guard lock(shard.mutex);
+  mark_changed(shard, slot);
+  drop_record(shard, key);
+}
+
+void RecordCache::drop_record(Shard& shard, const Key& key) {
+  std::visit(Overloaded{[&](const AttrKey& k) { drop(shard.attrs, k.ino); },
                         [&](const EntryKey& k) {
-                          if (auto* known = shard.entries.find(NameView{k.parent, k.name}, generation()))
-                            known->since = 0;
+                          drop(shard.entries, NameView{k.parent, k.name});
                           drop(shard.complete, k.parent);
                         },
                         [&](const ChunkKey& k) { drop(shard.chunks, ChunkId{k.ino, k.index}); },

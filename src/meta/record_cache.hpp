@@ -59,6 +59,7 @@ class RecordCache final : public ChangeObserver {
   void install_unheard_attr(Ticket ticket, Ino ino, const Attr& attr);
   void install_entry(Ticket ticket, Ino parent, std::string_view name, std::optional<Entry> entry);
   void install(Ticket ticket, const Key& key, const Record& record);  ///< kinds that are not cached are ignored
+  void forget(const Key& key) noexcept;                               ///< what is known under it is not to be believed
 
   /// While it lives, nothing is installed under the keys a commit writes: a reader may already see the commit's result
   /// that the observer has yet to apply to the cached records.
@@ -158,6 +159,7 @@ class RecordCache final : public ChangeObserver {
   void mark_changed(Shard& shard, std::uint32_t slot);
   bool doubtful(Shard& shard, std::uint32_t slot);  ///< for the commit that is being heard of
   void make_room(Shard& shard);                     ///< with the shard locked, after an insertion
+  void drop_record(Shard& shard, const Key& key);   ///< with the shard locked
   template <class Table, class K, class V>
   void store(Shard& shard, Table& table, K key, V value);
   template <class Table, class K>

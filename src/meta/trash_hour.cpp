@@ -61,7 +61,7 @@ Async<Ino> TrashHour::directory(Client& client, bool again) {
     if (hour_ == hour) co_return ino_;
   }
   auto name = name_of(hour * 3600);
-  if (again) client.cache().changed_elsewhere(EntryKey{kTrashIno, name});
+  if (again) client.cache().forget(EntryKey{kTrashIno, name});
   CO_TRY(auto ino, co_await make_hour(client, name));
   std::lock_guard lock(mutex_);
   hour_ = hour;

@@ -1,6 +1,7 @@
 #include "meta/txn.hpp"
 
 #include <algorithm>
+#include <boost/system/system_error.hpp>
 #include <cassert>
 #include <random>
 
@@ -249,7 +250,7 @@ Async<void> back_off(int tries) {
   auto wait = std::chrono::microseconds(std::uniform_int_distribution<int>(0, most)(random));
   try {
     co_await sleep_for(wait);
-  } catch (const std::system_error&) {
+  } catch (const boost::system::system_error&) {
     co_return posix(ECANCELED);
   }
   co_return done();

@@ -38,7 +38,7 @@ Async<Xattrs> read_all(Client& client, Ino ino) {
   Keys keys{XattrsKey{ino}, AttrKey{ino}};
   CO_TRY(auto records, co_await client.fetch(std::move(keys)));
   if (std::holds_alternative<std::monostate>(records[1])) {
-    client.cache().changed_elsewhere(XattrsKey{ino});  // "none" is not what is known of a missing inode
+    client.cache().forget(XattrsKey{ino});  // "none" is not what is known of a missing inode
     co_return posix(ENOENT);
   }
   auto* all = std::get_if<Xattrs>(&records[0]);

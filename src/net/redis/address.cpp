@@ -138,7 +138,8 @@ Explained<void> set_time(std::chrono::milliseconds& to, std::string_view key, co
   return {};
 }
 
-/// Options of another driver's connection pool: we have one connection per loop.
+/// Options of another driver's connection pool (we have one connection per loop) and of its cache (ours is the
+/// client's).
 bool without_effect(std::string_view key) {
   constexpr std::string_view kKeys[] = {"protocol",
                                         "max_retries",
@@ -154,6 +155,8 @@ bool without_effect(std::string_view key) {
                                         "max_conn_age",
                                         "conn_max_lifetime_jitter",
                                         "max_concurrent_dials",
+                                        "client-cache-size",
+                                        "client_cache_size",
                                         "client-cache-expire",
                                         "client_cache_expire",
                                         "client-cache-preload",
@@ -207,12 +210,6 @@ Explained<void> set_option(Address& to, std::string_view key, const std::string&
   }
   if (key == "client-cache") {
     if (!value.empty()) to.client_cache = value != "false";
-    return {};
-  }
-  if (key == "client-cache-size" || key == "client_cache_size") {
-    auto size = number_of<std::uint64_t>(value);
-    if (!size) return bad(fmt::format("{}={} in the Redis URL: a number of entries", key, value));
-    to.client_cache_size = *size;
     return {};
   }
   if (without_effect(key)) return {};

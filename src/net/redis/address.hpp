@@ -42,7 +42,6 @@ struct Address {
   std::string route_read;     ///< replica, random, latency; for read-only mounts
   std::string client_name{};  ///< shown by CLIENT LIST
   std::optional<bool> client_cache;
-  std::uint64_t client_cache_size = 12'800;
 
   /// `url` with its scheme; `env` answers environment variables (nullptr: the process's). Reads META_PASSWORD_FILE.
   /// An option nobody knows is an error.

@@ -142,4 +142,49 @@ TEST(Housekeeping, TrashExpiresAndFilesGo) {
   });
 }
 
+TEST(Housekeeping, WhatMayNotBeRemovedHoldsUpNothing) {
+  auto format = Volume::plain();
+  format.trash_days = 1;
+  Volume v(format);
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    Housekeeper keeper(*v.client, co_await asio::this_coro::executor, {});
+    auto kept = co_await v.file(kRootIno, "a");
+    CO_ASSERT_OK(kept);
+    CO_ASSERT_OK(co_await link(*v.client, v.root, *kept, kRootIno, "living"));
+    CO_ASSERT_OK(co_await unlink(*v.client, v.root, kRootIno, "a"));
+    AttrChange immutable{.set = kFlags, .to = {}};
+    immutable.to.flags = kImmutable;
+    CO_ASSERT_OK(co_await setattr(*v.client, v.root, *kept, immutable));
+    for (auto* name : {"b", "c"}) {
+      CO_ASSERT_OK(co_await v.file(kRootIno, name));
+      CO_ASSERT_OK(co_await unlink(*v.client, v.root, kRootIno, name));
+    }
+    v.clock->advance(std::chrono::hours(1));
+    CO_ASSERT_OK(co_await v.file(kRootIno, "later"));
+    CO_ASSERT_OK(co_await unlink(*v.client, v.root, kRootIno, "later"));
+    Commit replaced;
+    replaced.writes.push_back(AddSliceRef{SliceId{9}, 1, 1, true});
+    replaced.writes.push_back(PutDelayedSlices{SliceId{10}, v.clock->now().sec, {{SliceId{9}, 1}}});
+    CO_ASSERT_OK(co_await v.client->commit(std::move(replaced)));
+
+    v.clock->advance(std::chrono::hours(30));
+    auto expired = co_await keeper.expire_trash();
+    CO_ASSERT_OK(expired);
+    EXPECT_EQ(*expired, 5u) << "three files, an hour, and what was replaced";
+    EXPECT_EQ(v.released.size(), 1u);
+    auto hours = co_await v.engine->scan_entries(kTrashIno, {}, 10, false);
+    CO_ASSERT_OK(hours);
+    EXPECT_EQ(hours->entries.size(), 1u);
+
+    immutable.to.flags = 0;
+    CO_ASSERT_OK(co_await setattr(*v.client, v.root, *kept, immutable));
+    expired = co_await keeper.expire_trash();
+    CO_ASSERT_OK(expired);
+    EXPECT_EQ(*expired, 2u) << "its turn comes with the next run";
+    CO_ASSERT_OK(co_await lookup(*v.client, kRootIno, "living"));
+    co_await keeper.close();
+  });
+}
+
 }  // namespace kiseki::meta::test

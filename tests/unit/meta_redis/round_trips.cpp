@@ -84,6 +84,17 @@ TEST_F(RoundTrips, ChangingAFile) {
   each("link", [&](int n) { m->must(link(*m->client, m->root, file, kRootIno, "l" + std::to_string(n))); });
 }
 
+TEST_F(RoundTrips, WhatOneWroteOneselfIsKnown) {
+  auto file = m->file(kRootIno, "f");
+  write(file, ChunkIndex{0});
+  write(file, ChunkIndex{0});
+  EXPECT_EQ(cost([&] {
+              EXPECT_EQ(m->must(getattr(*m->client, file)).length, 4096u);
+              EXPECT_EQ(m->must(read_slices(*m->client, file, ChunkIndex{0})).size(), 2u);
+            }),
+            0);
+}
+
 TEST_F(RoundTrips, RemovingAndRenaming) {
   for (bool cold : {false, true}) {
     auto most = cold ? 2 : 1;

@@ -72,7 +72,6 @@ TEST(RedisAddress, Options) {
   EXPECT_EQ(address.tls.server_name, "x");
   EXPECT_EQ(address.tls.ca_file, "/ca");
   EXPECT_EQ(address.client_cache, false);
-  EXPECT_EQ(address.client_cache_size, 5u);
   EXPECT_EQ(address.client_name, "me");
   EXPECT_EQ(address.route_read, "replica");
   EXPECT_EQ(parsed("redis://h?client-cache=true").client_cache, true);
