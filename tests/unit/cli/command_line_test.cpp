@@ -64,7 +64,6 @@ std::string options(std::string_view list) {
   for (const auto& kernel : parsed->kernel) out += "+" + kernel;
   if (parsed->allow_other) out += " allow_other";
   if (parsed->read_only) out += " ro";
-  if (parsed->debug) out += " debug";
   if (parsed->writeback_cache) out += " writeback_cache";
   return out;
 }
@@ -73,8 +72,7 @@ TEST(MountOptions, FstabMayNameAnyFlag) {
   EXPECT_EQ(options("rw,_netdev,nofail,allow_other,cache-size=200G,enable-xattr,no-bgjob"),
             "cache-size=200G,enable-xattr=true,no-bgjob=true, allow_other");
   EXPECT_EQ(options("attrcacheto=2,entrycacheto=3,direntrycacheto=4"), "attr-cache=2,entry-cache=3,dir-entry-cache=4,");
-  EXPECT_EQ(options("ro,debug,noatime,x-systemd.automount,fsname=abc,max_read=131072"),
-            "verbose=true,+noatime ro debug");
+  EXPECT_EQ(options("ro,debug,noatime,x-systemd.automount,fsname=abc,max_read=131072"), "verbose=true,+noatime ro");
   EXPECT_EQ(options(""), "");
 }
 
