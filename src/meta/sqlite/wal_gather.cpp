@@ -166,7 +166,8 @@ const char* gathering_vfs() {
 
 void discard_gathered(Connection& db) noexcept {
   sqlite3_file* log = nullptr;
-  if (sqlite3_file_control(db.handle(), "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) != SQLITE_OK || !log) return;
+  auto asked = sqlite3_file_control(db.handle(), "main", SQLITE_FCNTL_JOURNAL_POINTER, static_cast<void*>(&log));
+  if (asked != SQLITE_OK || !log) return;
   if (log->pMethods == &kMethods) of(log).discard();
 }
 
