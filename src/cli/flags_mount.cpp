@@ -57,7 +57,8 @@ constexpr Flag kMount[] = {
 
     {"subdir", "", kText, "", "use this directory of the volume as root; made if missing", "METADATA"},
     {"read-only", "", kBool, "false", "refuse every change, register no session", "METADATA"},
-    {"client-cache", "", kBool, "true", "Redis tells of changes, so that memory may answer", "METADATA"},
+    {"client-cache", "", kBool, "true", "Redis tells of changes, so that memory may answer (not with --attr-cache 0)",
+     "METADATA"},
     {"backup-meta",
      "",
      kTime,

@@ -206,7 +206,9 @@ Try<MountPlan> plan_mount(const Settings& settings) {
   TRY(plan.labels, labels_of(settings));
   if (arguments.size() == 2) {
     TRY(plan.meta_url, absolute_meta_url(arguments.front()));
-    if (!settings.on("client-cache")) plan.meta_url = without_client_cache(std::move(plan.meta_url));
+    // Who lets the kernel keep nothing wants nothing old: a notice of the server's may still be under way to us.
+    auto nothing_old = plan.volume.attr_timeout.count() == 0 || plan.volume.entry_timeout.count() == 0;
+    if (nothing_old || !settings.on("client-cache")) plan.meta_url = without_client_cache(std::move(plan.meta_url));
   } else {
     TRY(plan.meta_url, default_volume_url());
   }

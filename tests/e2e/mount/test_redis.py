@@ -71,6 +71,7 @@ class OnRedis(unittest.TestCase):
         self.assertEqual("\n", self.redis("KEYS", "Kiseki:*"))
 
     def test_two_mounts_see_each_other(self):
+        """SEMANTICS: With `--attr-cache 0` or `--entry-cache 0` every look-up asks Redis."""
         uncached = ("--attr-cache", "0", "--entry-cache", "0")  # the kernel's own caches know nothing of others
         here, there = self.volume.mount(*uncached), self.volume.mount(*uncached)
         for turn in range(20):
