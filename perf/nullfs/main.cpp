@@ -18,16 +18,14 @@ namespace {
 constexpr const char* kUsage =
     "usage: nullfs MOUNTPOINT [--attr-timeout=S] [--entry-timeout=S] [--max-write=BYTES] [--direct-io=1] "
     "[--keep-cache=1]\n"
-    "  [--no-flush=1] [--parallel-writes=1] [--later=1] [--loops=N] [--pin=0] [--writeback-cache=1]\n"
+    "  [--parallel-writes=1] [--later=1] [--loops=N] [--pin=0] [--writeback-cache=1]\n"
     "  (attr=S and entry=S are short for the timeouts)\n";
 
 std::map<std::string, std::string> parse(int argc, char** argv) {
-  std::map<std::string, std::string> out{{"attr-timeout", "0"},    {"entry-timeout", "3600"},
-                                         {"max-write", "1048576"}, {"direct-io", "0"},
-                                         {"keep-cache", "0"},      {"no-flush", "0"},
-                                         {"parallel-writes", "0"}, {"later", "0"},
-                                         {"loops", "0"},           {"pin", "1"},
-                                         {"writeback-cache", "0"}};
+  std::map<std::string, std::string> out{
+      {"attr-timeout", "0"}, {"entry-timeout", "3600"}, {"max-write", "1048576"}, {"direct-io", "0"},
+      {"keep-cache", "0"},   {"parallel-writes", "0"},  {"later", "0"},           {"loops", "0"},
+      {"pin", "1"},          {"writeback-cache", "0"}};
   for (int i = 2; i < argc; ++i) {
     std::string word = argv[i];
     auto equals = word.find('=');
@@ -80,7 +78,7 @@ int main(int argc, char** argv) {
 
   Runtime runtime({.loops = static_cast<unsigned>(number("loops")), .pin = on("pin")});
   NullFilesystem fs({seconds("attr-timeout"), seconds("entry-timeout"), on("direct-io"), on("keep-cache"),
-                     on("no-flush"), on("parallel-writes"), on("later")});
+                     on("parallel-writes"), on("later")});
   fuse::Session session(runtime, fs, session_options);
   auto outcome = fuse::mount(argv[1], mount_options);
   if (auto* error = std::get_if<fuse::MountError>(&outcome))

@@ -91,7 +91,6 @@ Answer<vfs::OpenReply> NullFilesystem::open(Caller, Ino, u32, bool) {
   Opened reply{Handle{1}};
   reply.direct_io = options_.direct_io;
   reply.keep_cache = options_.keep_cache;
-  reply.no_flush = options_.no_flush;
   reply.parallel_writes = options_.parallel_writes;
   return now(reply);
 }

@@ -12,7 +12,7 @@ class NullFilesystem final : public kiseki::vfs::Filesystem {
  public:
   struct Options {
     std::chrono::nanoseconds attr_valid{}, entry_valid{std::chrono::hours(1)};
-    bool direct_io = false, keep_cache = false, no_flush = false, parallel_writes = false;
+    bool direct_io = false, keep_cache = false, parallel_writes = false;
     bool later = false;  ///< answer by coroutine instead of inline
   };
   explicit NullFilesystem(Options options);

@@ -9,7 +9,6 @@ namespace kiseki::chunk {
 ChunkView ChunkView::of(const Slices& records) {
   ChunkView view;
   view.pieces_ = shown_slices(records);
-  view.records_ = records.size();
   return view;
 }
 

@@ -16,14 +16,13 @@ class ChunkView {
   static ChunkView of(const Slices& records);
 
   const Slices& pieces() const& { return pieces_; }
-  const Slices& pieces() const&& = delete;          ///< of a temporary: a loop over it would walk freed memory
-  std::size_t records() const { return records_; }  ///< how many it was made from: the compaction trigger
+  const Slices& pieces() const&& = delete;  ///< of a temporary: a loop over it would walk freed memory
+  std::size_t bytes() const { return sizeof(ChunkView) + pieces_.capacity() * sizeof(Slice); }
   /// The first piece that ends after `pos`; pieces().end() if none does.
   Slices::const_iterator first_after(std::uint32_t pos) const;
 
  private:
   Slices pieces_;
-  std::size_t records_ = 0;
 };
 using ChunkViewPtr = std::shared_ptr<const ChunkView>;
 

@@ -77,16 +77,6 @@ void SliceWriter::overwrite(std::uint32_t at, std::span<const std::byte> data) {
   }
 }
 
-void SliceWriter::copy_out(std::uint32_t at, std::span<std::byte> into) const {
-  assert(at >= sealed_ && at + into.size() <= size_);
-  while (!into.empty()) {
-    auto from = bytes_at(at, into.size());
-    std::memcpy(into.data(), from.data(), from.size());
-    at += static_cast<std::uint32_t>(from.size());
-    into = into.subspan(from.size());
-  }
-}
-
 SliceWriter::Piece SliceWriter::take(std::uint32_t len) {
   Piece piece{sealed_ / layout_.block_bytes, nullptr};
   std::vector<Block::Page> pages;

@@ -31,8 +31,6 @@ class SliceWriter {
   bool add_memory(BufferPtr page);
   /// Changes bytes [at, at + data.size()): all of them at or after sealed() and before size().
   void overwrite(std::uint32_t at, std::span<const std::byte> data);
-  /// Copies bytes not yet taken.
-  void copy_out(std::uint32_t at, std::span<std::byte> into) const;
 
   struct Piece {
     std::uint32_t index = 0;

@@ -205,7 +205,7 @@ Try<void> MountedVolume::open_volume() {
                             .whole_only = codec_of(*format_, 0).encodes()};
   data_ = vfs::make_file_data(vfs::make_slice_meta(*client_), store_, *arena_, data_options(layout));
   reaper_ = std::make_unique<vfs::SliceReaper>(
-      *client_, store_, layout, nullptr, runtime_.executor(0),
+      *client_, store_, layout, runtime_.executor(0),
       vfs::SliceReaper::Options{.max_deletes = plan_.client.read_only ? 0 : plan_.max_deletes});
   client_->set_reaper(reaper_.get());
   housekeeper_ = std::make_unique<meta::Housekeeper>(
@@ -216,7 +216,9 @@ Try<void> MountedVolume::open_volume() {
   plan_.volume.config_text = [this] {
     return mount_config_text(plan_, *client_->format(), client_->session(), metrics_ ? metrics_->address() : "");
   };
-  plan_.volume.stats_text = [] { return metrics::stats_text(); };
+  plan_.volume.stats_text = [this]() -> Async<std::string> {
+    co_return co_await run_blocking(runtime_.pool("stats", 1), [] { return Result<std::string>(metrics::stats_text()); });
+  };
   volume_ = std::make_unique<vfs::Volume>(*client_, *data_, runtime_.executor(0), plan_.volume);
   plan_.session.acl = format_->enable_acl;
   logged_ = std::make_unique<vfs::LoggedFilesystem>(*volume_, volume_->access_log());

@@ -89,10 +89,8 @@ fuse_open_out encode_open(const vfs::OpenReply& open) {
   auto set = [&](bool on, std::uint32_t bit) { out.open_flags |= on ? bit : 0u; };
   set(open.direct_io, FOPEN_DIRECT_IO);
   set(open.keep_cache, FOPEN_KEEP_CACHE);
-  set(open.no_flush, FOPEN_NOFLUSH);
   set(open.cache_dir, FOPEN_CACHE_DIR);
   set(open.parallel_writes, FOPEN_PARALLEL_DIRECT_WRITES);
-  set(open.stream, FOPEN_STREAM | FOPEN_NONSEEKABLE);
   return out;
 }
 

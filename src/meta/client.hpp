@@ -23,6 +23,11 @@ class OpenInodes {
  public:
   virtual ~OpenInodes() = default;
   virtual bool is_open(Ino ino) const = 0;  ///< any thread, never blocks
+  /// Null: it is open. Else it is not, and as long as the answer lives nobody opens it to change it. Any thread, never
+  /// blocks.
+  virtual std::shared_ptr<const void> keep_closed(Ino ino) const {
+    return is_open(ino) ? nullptr : std::make_shared<char>();  // enough where nobody opens files meanwhile
+  }
 };
 
 /// What happens with data whose last reference went; the volume deletes the objects. Any thread, never blocks.
@@ -68,6 +73,9 @@ class Client {
   void set_open_inodes(const OpenInodes* open) { open_ = open; }
   void set_reaper(DataReaper* reaper) { reaper_ = reaper; }
   bool is_open(Ino ino) const { return open_ && open_->is_open(ino); }
+  std::shared_ptr<const void> keep_closed(Ino ino) const {
+    return open_ ? open_->keep_closed(ino) : std::make_shared<char>();
+  }
   DataReaper* reaper() { return reaper_; }
 
   // ---- answers from memory: no coroutine, < 1 us ----

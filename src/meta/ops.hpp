@@ -37,6 +37,7 @@ struct Removed {
   Ino ino;
   Attr attr;                   ///< after: nlink 0 when the last name went
   bool data_released = false;  ///< a DeletedFile record was written (the reaper was told)
+  bool sustained = false;      ///< it was open: goes with release_sustained
 };
 Async<Removed> unlink(Client&, Who, Ino parent, std::string name, bool skip_trash = false);
 Async<Removed> rmdir(Client&, Who, Ino parent, std::string name, bool skip_trash = false);

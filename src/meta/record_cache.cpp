@@ -71,6 +71,12 @@ RecordCache::Ticket RecordCache::ticket() const {
   return {sequence_.load(std::memory_order_seq_cst), gen};
 }
 
+bool RecordCache::changed_since(Ticket ticket, Ino ino) {
+  auto& shard = shard_of(ino);
+  std::lock_guard lock(shard.mutex);
+  return shard.slots[slot_of(ino) % kSlots].changed > ticket.sequence;
+}
+
 bool RecordCache::may_install(Shard& shard, std::uint32_t slot, Ticket ticket) const {
   auto& s = shard.slots[slot % kSlots];
   return s.pending == 0 && s.changed <= ticket.sequence && ticket.generation == generation();
@@ -391,7 +397,20 @@ void RecordCache::committed(const Commit& commit, const Outcome& outcome) noexce
   if (outcome.applied) Applier(*this, commit).run();
 }
 
+void RecordCache::watch_slices(std::function<void(Ino)> watcher) {
+  std::lock_guard lock(watcher_guard_);
+  watcher_ = std::move(watcher);
+}
+
 void RecordCache::changed_elsewhere(const Key& key) noexcept {
+  drop_changed(key);
+  auto* chunk = std::get_if<ChunkKey>(&key);
+  if (!chunk) return;
+  std::lock_guard lock(watcher_guard_);
+  if (watcher_) watcher_(chunk->ino);
+}
+
+void RecordCache::drop_changed(const Key& key) {
   auto slot = slot_of(key);
   if (slot == kNoSlot) return;
   auto& shard = shards_[slot / kSlots];

@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -54,6 +55,8 @@ class RecordCache final : public ChangeObserver {
     std::uint32_t generation = 0;
   };
   Ticket ticket() const;  ///< before the fetch starts
+  /// Something of this inode has changed since, as far as was heard; or of another one.
+  bool changed_since(Ticket ticket, Ino ino);
   void install_attr(Ticket ticket, Ino ino, const Attr& attr);
   /// As a guess: changes of it by others would not be heard of.
   void install_unheard_attr(Ticket ticket, Ino ino, const Attr& attr);
@@ -78,6 +81,10 @@ class RecordCache final : public ChangeObserver {
     std::vector<std::uint32_t> slots_;
   };
   Announcement announce(const Commit& commit);
+
+  /// Told of files whose slices others changed, for those who keep what they made of them; on any thread, at once.
+  /// Empty: nobody, once this returns.
+  void watch_slices(std::function<void(Ino)> watcher);
 
   // ---- ChangeObserver ----
   void committed(const Commit& commit, const Outcome& outcome) noexcept override;
@@ -155,6 +162,7 @@ class RecordCache final : public ChangeObserver {
   Shard& shard_of(Ino ino) { return shards_[(std::hash<Ino>()(ino) >> 40) % kShards]; }
   std::uint64_t next_sequence() { return sequence_.fetch_add(1, std::memory_order_seq_cst) + 1; }
   std::uint32_t generation() const { return generation_.load(std::memory_order_acquire); }
+  void drop_changed(const Key& key);
   bool may_install(Shard& shard, std::uint32_t slot, Ticket ticket) const;
   void mark_changed(Shard& shard, std::uint32_t slot);
   bool doubtful(Shard& shard, std::uint32_t slot);  ///< for the commit that is being heard of
@@ -172,6 +180,8 @@ class RecordCache final : public ChangeObserver {
   std::atomic<std::uint64_t> sequence_{1};
   std::atomic<std::uint32_t> generation_{1};
   QuotaBook quotas_;
+  std::mutex watcher_guard_;  // of `watcher_`
+  std::function<void(Ino)> watcher_;
 };
 
 }  // namespace kiseki::meta

@@ -204,13 +204,11 @@ Async<void> Compactor::rewrite(Ino ino, ChunkIndex index, Slices records, Compac
       if (options_.compacted) options_.compacted(ino, index);
       co_return done;
     }
-    // Only a clear refusal says that nothing refers to the new slice.
-    if (done.error() != posix(ESTALE) && done.error() != posix(ENOENT)) co_return done;
+    // Refused, because the chunk is another by now: the new slice has been released. Else a record may refer to it.
+    co_return done.error() == posix(ESTALE) ? Result<void>{} : done;
   }
   (void)co_await chunk::remove_slice(store_, blocks_.layout(), id, size);
-  bool overtaken = done.error() == posix(ESTALE) || done.error() == posix(ENOENT) ||
-                   done.error() == make_error_code(object::ObjectErrc::not_found);
-  if (overtaken) co_return Result<void>{};  // the chunk is another by now
+  if (done.error() == make_error_code(object::ObjectErrc::not_found)) co_return Result<void>{};  // overtaken too
   co_return done;
 }
 

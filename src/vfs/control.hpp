@@ -19,6 +19,9 @@ namespace kiseki::vfs {
 enum class ControlOp : std::uint32_t { info = 1005 };
 inline constexpr std::size_t kMaxControlRequest = 1u << 20;  ///< bytes; a longer one is refused (EFBIG)
 
+inline constexpr std::size_t kMostControlBytes =
+    64u << 20;  ///< of requests and replies of all who have .control open; beyond, who asks is refused (ENOBUFS)
+
 bool control_complete(std::string_view request);  ///< head and body are there (or more than that)
 std::string control_status(int error);            ///< one byte
 std::string control_data(std::string_view json);  ///< 0xFF, length u32, text

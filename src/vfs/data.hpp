@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -8,12 +9,21 @@
 #include "core/answer.hpp"
 #include "core/ids.hpp"
 #include "vfs/filesystem.hpp"
+#include "vfs/losses.hpp"
 
 namespace kiseki::meta {
 class Client;
 }
 
 namespace kiseki::vfs {
+
+/// Which contents a file has: who changes them changes one of these, even a copy that sets mtime back.
+struct FileVersion {
+  std::uint64_t length = 0;
+  Timestamp mtime, ctime;
+  static FileVersion of(const Attr& attr) { return {attr.length, attr.mtime, attr.ctime}; }
+  friend bool operator==(const FileVersion&, const FileVersion&) = default;
+};
 
 /// Where a reader of one open file stands: recognises sequential streams and sizes the read-ahead. One per handle,
 /// owned by it; used under the reader's own lock.
@@ -23,6 +33,12 @@ struct ReadStreamDeleter {
 };
 using ReadStreamPtr = std::unique_ptr<ReadStream, ReadStreamDeleter>;
 
+/// How many losses (Losses) an open file has told of, or was opened after.
+struct LossesTold {
+  std::atomic<std::uint64_t> count{0};
+};
+using LossesToldPtr = std::shared_ptr<LossesTold>;
+
 /// Contents of every file of a mount: buffered writes on their way to blocks and slice records, and reads of what is
 /// stored. The one place where chunk (blocks, cache) and meta (slice records) meet. Any loop may call.
 class FileData {
@@ -30,10 +46,12 @@ class FileData {
   virtual ~FileData() = default;
 
   /// Copies `data` into the pages of an open slice; ready at once unless the buffer budget is spent. Returns
-  /// data.size(). Errors: what an earlier upload or commit of this file failed with; EFBIG.
+  /// data.size(). Errors: EFBIG.
   virtual Answer<std::uint32_t> write(Ino ino, std::uint64_t offset, std::span<const std::byte> data) = 0;
-  /// Everything written before is stored and committed when this returns. Errors: the file's sticky error, once.
-  virtual Answer<void> flush(Ino ino) = 0;
+  /// Everything written before is stored and committed, or lost, when this returns. Errors: what was lost of this file
+  /// meanwhile, or, for an open file, since it last told.
+  virtual Answer<void> flush(Ino ino, LossesToldPtr told = nullptr) = 0;
+  virtual Losses& losses() = 0;
   /// End of the furthest byte written but not committed yet, if any: the file's length is at least this.
   virtual std::optional<std::uint64_t> pending_length(Ino ino) const = 0;
   virtual bool dirty(Ino ino) const = 0;
@@ -43,10 +61,12 @@ class FileData {
   /// A stream for a new handle.
   virtual ReadStreamPtr open_stream(Ino ino) = 0;
   /// Bytes of [offset, offset + size) of a file that is `length` long (clipped to it), flushing own dirty data first.
-  /// From memory: ready at once, pieces of cache blocks, nothing copied.
+  /// From memory: ready at once, pieces of cache blocks, nothing copied. `version`: of the attributes the caller has
+  /// read; slice lists known from another are not believed.
   virtual Answer<ReadReply> read(ReadStream& stream, Ino ino, std::uint64_t offset, std::uint32_t size,
-                                 std::uint64_t length) = 0;
-  /// Slice lists of this file known here are no longer right (truncate, fallocate, copy, compaction, foreign change).
+                                 std::uint64_t length, const FileVersion& version = {}) = 0;
+  /// Slice lists of this file known here are no longer right (truncate, fallocate, copy, compaction, heard of a
+  /// change).
   virtual void invalidate(Ino ino) = 0;
 
   /// Compacts one chunk now. Errors: EIO...; a chunk with nothing to gain succeeds.

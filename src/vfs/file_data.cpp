@@ -75,13 +75,14 @@ class FileDataImpl final : public FileData {
   FileDataImpl(std::shared_ptr<SliceMeta> meta, object::StorePtr store, BufferArena& arena, FileDataOptions options);
 
   Answer<std::uint32_t> write(Ino ino, std::uint64_t offset, std::span<const std::byte> data) override;
-  Answer<void> flush(Ino ino) override;
+  Answer<void> flush(Ino ino, LossesToldPtr told) override;
+  Losses& losses() override { return losses_; }
   std::optional<std::uint64_t> pending_length(Ino ino) const override;
   bool dirty(Ino ino) const override;
   std::optional<Timestamp> pending_mtime(Ino ino) const override;
   ReadStreamPtr open_stream(Ino) override { return reader_.open_stream(); }
-  Answer<ReadReply> read(ReadStream& stream, Ino ino, std::uint64_t offset, std::uint32_t size,
-                         std::uint64_t length) override;
+  Answer<ReadReply> read(ReadStream& stream, Ino ino, std::uint64_t offset, std::uint32_t size, std::uint64_t length,
+                         const FileVersion& version) override;
   void invalidate(Ino ino) override { reader_.views().invalidate(ino); }
   Async<void> compact(Ino ino, ChunkIndex index) override { return compactor_.compact(ino, index); }
   Async<void> close() override;
@@ -94,8 +95,11 @@ class FileDataImpl final : public FileData {
   Compactor::Options compactor_options();
   Async<std::uint32_t> write_slowly(Ino ino, std::uint64_t offset, std::span<const std::byte> data, std::size_t done);
   Result<std::size_t> write_now(Ino ino, std::uint64_t offset, std::span<const std::byte> data, BufferPtr& spare);
-  Async<void> finish_flush(std::shared_ptr<FileWriter> file, std::uint64_t upto);
-  Async<ReadReply> flush_and_read(Ino ino, std::uint64_t offset, std::uint32_t size, bool sequential);
+  Async<void> finish_flush(std::shared_ptr<FileWriter> file, std::uint64_t upto, std::uint64_t since,
+                           LossesToldPtr told);
+  Result<void> tell(Ino ino, std::uint64_t since, LossesTold* told);
+  Async<ReadReply> flush_and_read(Ino ino, std::uint64_t offset, std::uint32_t size, FileVersion version,
+                                  bool sequential);
   Answer<void> committed(Ino ino, const std::vector<SliceMeta::Length>& lengths);
   Async<void> shorten(Ino ino, std::vector<ChunkIndex> chunks);
   void make_memory();
@@ -109,6 +113,7 @@ class FileDataImpl final : public FileData {
   chunk::BlockReader blocks_;
   FileReader reader_;
   Compactor compactor_;
+  Losses losses_;
   WriteBackend backend_;
   WriterTable writers_;
   Signal written_;                // wakes the tender
@@ -134,6 +139,7 @@ FileDataImpl::FileDataImpl(std::shared_ptr<SliceMeta> meta, object::StorePtr sto
                here(),
                [this](Ino ino, const std::vector<SliceMeta::Length>& lengths) { return committed(ino, lengths); },
                tasks_,
+               losses_,
                options_.cache_full_writes},
       writers_(backend_) {
   tending_.spawn(tend());
@@ -147,7 +153,7 @@ std::function<asio::any_io_executor()> FileDataImpl::here() const {
 FileReader::Options FileDataImpl::reader_options() {
   FileReader::Options reader;
   reader.readahead = {options_.layout.block_bytes, options_.max_readahead};
-  reader.cached_views = options_.cached_views;
+  reader.cached_view_bytes = options_.cached_view_bytes;
   reader.here = here();
   if (options_.compaction)
     reader.chunk_seen = [this](Ino ino, ChunkIndex index, std::size_t records) {
@@ -187,7 +193,6 @@ Result<std::size_t> FileDataImpl::write_now(Ino ino, std::uint64_t offset, std::
   for (;;) {
     auto wrote = writers_.get(ino)->write(offset, data, spare);
     if (wrote.state == FileWriter::State::retired) continue;  // let go a moment ago: the table has none or a new one
-    if (wrote.error) return wrote.error;
     if (idle_.exchange(false, std::memory_order_acq_rel)) written_.notify_all();
     return wrote.bytes;
   }
@@ -231,25 +236,30 @@ void FileDataImpl::make_memory() {
   for (std::size_t i = 0; i < (open.size() + 1) / 2; ++i) open[i].second->freeze_all();
 }
 
-Answer<void> FileDataImpl::flush(Ino ino) {
+Answer<void> FileDataImpl::flush(Ino ino, LossesToldPtr told) {
+  auto since = told ? told->count.load() : losses_.count();
   auto file = writers_.find(ino);
-  if (!file) return Result<void>{};
+  if (!file) return tell(ino, since, told.get());
   auto point = file->begin_flush();
-  if (point.clean) {
-    auto error = file->take_error();
-    if (point.state == FileWriter::State::alive) writers_.let_go(ino);
-    if (error) return error;
-    return Result<void>{};
-  }
-  return finish_flush(std::move(file), point.upto);
+  if (!point.clean) return finish_flush(std::move(file), point.upto, since, std::move(told));
+  if (point.state == FileWriter::State::alive) writers_.let_go(ino);
+  return tell(ino, since, told.get());
 }
 
-Async<void> FileDataImpl::finish_flush(std::shared_ptr<FileWriter> file, std::uint64_t upto) {
+Async<void> FileDataImpl::finish_flush(std::shared_ptr<FileWriter> file, std::uint64_t upto, std::uint64_t since,
+                                       LossesToldPtr told) {
   co_await file->settled(upto);
-  auto error = file->take_error();
   writers_.let_go(file->ino());
-  if (error) co_return error;
-  co_return Result<void>{};
+  co_return tell(file->ino(), since, told.get());
+}
+
+Result<void> FileDataImpl::tell(Ino ino, std::uint64_t since, LossesTold* told) {
+  auto now = losses_.count();
+  if (now == since) return {};
+  auto lost = losses_.since(since, ino);
+  if (told) told->count = now;
+  if (lost) return lost;
+  return {};
 }
 
 std::optional<std::uint64_t> FileDataImpl::pending_length(Ino ino) const {
@@ -270,22 +280,25 @@ std::optional<Timestamp> FileDataImpl::pending_mtime(Ino ino) const {
 // ---- reads ------------------------------------------------------------------------------------------------------
 
 Answer<ReadReply> FileDataImpl::read(ReadStream& stream, Ino ino, std::uint64_t offset, std::uint32_t size,
-                                     std::uint64_t length) {
+                                     std::uint64_t length, const FileVersion& version) {
   if (offset >= length || size == 0) return Result<ReadReply>(ReadReply{});
   size = static_cast<std::uint32_t>(std::min<std::uint64_t>(size, length - offset));
   auto file = writers_.find(ino);
-  if (file && file->dirty_in(offset, offset + size)) return flush_and_read(ino, offset, size, stream.sequential());
-  if (auto reply = reader_.read_now(stream, ino, offset, size, length)) return Result<ReadReply>(std::move(*reply));
-  return reader_.read_later(ino, offset, size, stream.sequential());
+  if (file && file->dirty_in(offset, offset + size))
+    return flush_and_read(ino, offset, size, version, stream.sequential());
+  if (auto reply = reader_.read_now(stream, ino, offset, size, length, version))
+    return Result<ReadReply>(std::move(*reply));
+  return reader_.read_later(ino, offset, size, version, stream.sequential());
 }
 
-Async<ReadReply> FileDataImpl::flush_and_read(Ino ino, std::uint64_t offset, std::uint32_t size, bool sequential) {
+Async<ReadReply> FileDataImpl::flush_and_read(Ino ino, std::uint64_t offset, std::uint32_t size, FileVersion version,
+                                              bool sequential) {
   if (auto file = writers_.find(ino)) {
     auto point = file->begin_flush();
     // Errors stay for those who wrote: they are returned by their flush, not by somebody's read.
     if (!point.clean) co_await file->settled(point.upto);
   }
-  co_return co_await reader_.read_later(ino, offset, size, sequential);
+  co_return co_await reader_.read_later(ino, offset, size, version, sequential);
 }
 
 // ---- tending ----------------------------------------------------------------------------------------------------
@@ -323,7 +336,7 @@ asio::awaitable<void> FileDataImpl::tend() {
 Async<void> FileDataImpl::close() {
   Result<void> first;
   for (const auto& file : writers_.all()) {
-    auto done = co_await flush(file->ino()).get();
+    auto done = co_await flush(file->ino(), nullptr).get();
     if (done) continue;
     log::error("close.flush_failed", {{"ino", file->ino().value}, {"error", done.error()}});
     if (first) first = done;

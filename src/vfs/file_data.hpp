@@ -22,7 +22,7 @@ struct FileDataOptions {
   std::size_t prefetch_workers = 1;                   ///< --prefetch
   bool cache_full_writes = false;                     ///< keep full blocks after their upload (--cache-large-write)
   bool compaction = true;                             ///< off: read-only mounts and --no-bgjob
-  std::size_t cached_views = 20'000;                  ///< resolved chunks kept
+  std::size_t cached_view_bytes = 32u << 20;          ///< of resolved chunks kept
   std::shared_ptr<const Clock> clock;                 ///< mtime of writes
   asio::any_io_executor home;                         ///< where background work runs
   /// Executor of the loop this thread runs; `home` on other threads. Empty: always `home`.

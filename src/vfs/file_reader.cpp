@@ -50,16 +50,16 @@ FileReader::FileReader(std::shared_ptr<SliceMeta> meta, chunk::BlockReader& bloc
       arena_(arena),
       tasks_(tasks),
       options_(std::move(options)),
-      views_(options_.cached_views) {}
+      views_(options_.cached_view_bytes) {}
 
 ReadStreamPtr FileReader::open_stream() { return ReadStreamPtr(new ReadStream(options_.readahead, streaming_)); }
 
-Async<chunk::ChunkViewPtr> FileReader::view_of(Ino ino, ChunkIndex index) {
-  if (auto known = views_.find(ino, index)) co_return known;
+Async<chunk::ChunkViewPtr> FileReader::view_of(Ino ino, ChunkIndex index, FileVersion version) {
+  if (auto known = views_.find(ino, index, version)) co_return known;
   auto generation = views_.generation(ino);
   CO_TRY(auto records, co_await meta_->read_slices(ino, index));
   auto view = std::make_shared<const chunk::ChunkView>(chunk::ChunkView::of(records));
-  views_.insert(ino, index, view, generation);
+  views_.insert(ino, index, view, version, generation);
   if (options_.chunk_seen) options_.chunk_seen(ino, index, records.size());
   co_return view;
 }
@@ -127,19 +127,19 @@ bool FileReader::tight() const {
 }
 
 std::optional<ReadReply> FileReader::read_now(ReadStream& stream, Ino ino, std::uint64_t offset, std::uint32_t size,
-                                              std::uint64_t length) {
+                                              std::uint64_t length, const FileVersion& version) {
   auto ahead = stream.advance(offset, size, length, tight());
   if (!ahead.empty()) {
     auto most = static_cast<std::size_t>(kAheadShare * static_cast<double>(arena_.limit_bytes()));
     if (ahead_bytes_ + ahead.size() <= most) {
       ahead_bytes_ += ahead.size();
-      tasks_.spawn(options_.here(), read_ahead(ino, ahead, ahead.size()));
+      tasks_.spawn(options_.here(), read_ahead(ino, ahead, version, ahead.size()));
     }
   }
   Plan plan;
   for (auto at = offset, end = offset + size; at < end;) {
     auto chunk_begin = at - at % kChunkBytes;
-    auto view = views_.find(ino, ChunkIndex{static_cast<std::uint32_t>(at / kChunkBytes)});
+    auto view = views_.find(ino, ChunkIndex{static_cast<std::uint32_t>(at / kChunkBytes)}, version);
     if (!view) return std::nullopt;
     auto stop = std::min(end, chunk_begin + kChunkBytes);
     if (!plan_chunk(*view, at - chunk_begin, stop - chunk_begin, plan)) return std::nullopt;
@@ -149,12 +149,13 @@ std::optional<ReadReply> FileReader::read_now(ReadStream& stream, Ino ino, std::
   return reply_of(plan);
 }
 
-Async<std::shared_ptr<FileReader::Plan>> FileReader::make_plan(Ino ino, std::uint64_t offset, std::uint32_t size) {
+Async<std::shared_ptr<FileReader::Plan>> FileReader::make_plan(Ino ino, std::uint64_t offset, std::uint32_t size,
+                                                               FileVersion version) {
   auto plan = std::make_shared<Plan>();
   for (auto at = offset, end = offset + size; at < end;) {
     auto chunk_begin = at - at % kChunkBytes;
     ChunkIndex index{static_cast<std::uint32_t>(at / kChunkBytes)};
-    CO_TRY(auto view, co_await view_of(ino, index));
+    CO_TRY(auto view, co_await view_of(ino, index, version));
     auto stop = std::min(end, chunk_begin + kChunkBytes);
     if (!plan_chunk(*view, at - chunk_begin, stop - chunk_begin, *plan)) {
       log::error("read.bad_record", {{"ino", ino.value}, {"chunk", index.value}});
@@ -226,8 +227,9 @@ Async<void> FileReader::load_ranges(std::shared_ptr<Plan> plan) {
   co_return Result<void>{};
 }
 
-Async<ReadReply> FileReader::read_once(Ino ino, std::uint64_t offset, std::uint32_t size, bool sequential) {
-  CO_TRY(auto plan, co_await make_plan(ino, offset, size));
+Async<ReadReply> FileReader::read_once(Ino ino, std::uint64_t offset, std::uint32_t size, FileVersion version,
+                                       bool sequential) {
+  CO_TRY(auto plan, co_await make_plan(ino, offset, size, version));
   if (!find_in_memory(*plan)) {
     CO_CHECK(co_await load_blocks(plan, sequential));
     CO_CHECK(co_await load_ranges(plan));
@@ -235,9 +237,10 @@ Async<ReadReply> FileReader::read_once(Ino ino, std::uint64_t offset, std::uint3
   co_return reply_of(*plan);
 }
 
-Async<ReadReply> FileReader::read_later(Ino ino, std::uint64_t offset, std::uint32_t size, bool sequential) {
+Async<ReadReply> FileReader::read_later(Ino ino, std::uint64_t offset, std::uint32_t size, FileVersion version,
+                                        bool sequential) {
   for (int refetches = 0;; ++refetches) {
-    auto reply = co_await read_once(ino, offset, size, sequential);
+    auto reply = co_await read_once(ino, offset, size, version, sequential);
     if (reply) co_return reply;
     // A compaction, ours or another client's, may have replaced the slices we know and removed their blocks.
     bool gone = reply.error() == make_error_code(object::ObjectErrc::not_found);
@@ -250,14 +253,14 @@ Async<ReadReply> FileReader::read_later(Ino ino, std::uint64_t offset, std::uint
   }
 }
 
-asio::awaitable<void> FileReader::read_ahead(Ino ino, ByteRange range, std::size_t counted) {
+asio::awaitable<void> FileReader::read_ahead(Ino ino, ByteRange range, FileVersion version, std::size_t counted) {
   struct Ended {
     std::atomic<std::size_t>& bytes;
     std::size_t counted;
     ~Ended() { bytes -= counted; }
   };
   Ended ended{ahead_bytes_, counted};
-  auto plan = co_await make_plan(ino, range.begin(), static_cast<std::uint32_t>(range.size()));
+  auto plan = co_await make_plan(ino, range.begin(), static_cast<std::uint32_t>(range.size()), version);
   if (!plan) co_return;  // the reader itself will meet the error
   std::vector<Async<void>> loads;
   chunk::BlockId last;

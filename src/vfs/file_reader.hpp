@@ -22,7 +22,7 @@ class FileReader {
  public:
   struct Options {
     ReadaheadLimits readahead;
-    std::size_t cached_views = 20'000;
+    std::size_t cached_view_bytes = 32u << 20;
     std::function<asio::any_io_executor()> here;
     /// A chunk was seen with this many records: the compactor may want it.
     std::function<void(Ino, ChunkIndex, std::size_t records)> chunk_seen;
@@ -33,26 +33,26 @@ class FileReader {
   ReadStreamPtr open_stream();
   /// The answer if all of it is in memory: nothing copied. Also notes the read in the stream and starts read-ahead.
   std::optional<ReadReply> read_now(ReadStream& stream, Ino ino, std::uint64_t offset, std::uint32_t size,
-                                    std::uint64_t length);
+                                    std::uint64_t length, const FileVersion& version);
   /// The answer, whatever it takes. `sequential`: whole blocks are worth fetching.
-  Async<ReadReply> read_later(Ino ino, std::uint64_t offset, std::uint32_t size, bool sequential);
+  Async<ReadReply> read_later(Ino ino, std::uint64_t offset, std::uint32_t size, FileVersion version, bool sequential);
 
   ViewCache& views() { return views_; }
-  Async<chunk::ChunkViewPtr> view_of(Ino ino, ChunkIndex index);
 
  private:
+  Async<chunk::ChunkViewPtr> view_of(Ino ino, ChunkIndex index, FileVersion version);
   struct Need;
   struct Plan;
   bool plan_chunk(const chunk::ChunkView& view, std::uint64_t begin, std::uint64_t end, Plan& plan) const;
-  Async<std::shared_ptr<Plan>> make_plan(Ino ino, std::uint64_t offset, std::uint32_t size);
+  Async<std::shared_ptr<Plan>> make_plan(Ino ino, std::uint64_t offset, std::uint32_t size, FileVersion version);
   bool find_in_memory(Plan& plan) const;
   static ReadReply reply_of(Plan& plan);
-  Async<ReadReply> read_once(Ino ino, std::uint64_t offset, std::uint32_t size, bool sequential);
+  Async<ReadReply> read_once(Ino ino, std::uint64_t offset, std::uint32_t size, FileVersion version, bool sequential);
   Async<void> load_blocks(std::shared_ptr<Plan> plan, bool sequential);
   Async<void> load_ranges(std::shared_ptr<Plan> plan);
   bool worth_whole(const Need& need, bool sequential) const;
   bool tight() const;
-  asio::awaitable<void> read_ahead(Ino ino, ByteRange range, std::size_t counted);
+  asio::awaitable<void> read_ahead(Ino ino, ByteRange range, FileVersion version, std::size_t counted);
 
   std::shared_ptr<SliceMeta> meta_;
   chunk::BlockReader& blocks_;

@@ -44,8 +44,7 @@ FileWriter::Wrote FileWriter::write(std::uint64_t offset, std::span<const std::b
   Wrote wrote;
   Launch launch(backend_);
   std::lock_guard lock(mutex_);
-  if (retired_) return {State::retired, 0, {}};
-  if (error_) return {State::alive, 0, error_};
+  if (retired_) return {State::retired, 0};
   if (slices_.empty()) pending_end_ = 0;
   auto now = std::chrono::steady_clock::now();
   pending_mtime_ = backend_.clock->now();
@@ -222,14 +221,12 @@ Async<void> FileWriter::commit(std::span<const SlicePtr> slices) {
   co_return Result<void>{};
 }
 
-/// Gives a slice up: its bytes are lost, the file says so, and blocks that nothing refers to are removed.
+/// Gives a slice up: its bytes are lost, whoever has the file open is told, and blocks that nothing refers to are
+/// removed.
 asio::awaitable<void> FileWriter::drop(SlicePtr slice, std::error_code error) {
   log::error("write.lost",
              {{"ino", ino_.value}, {"slice", slice->id.value}, {"bytes", slice->writer.size()}, {"error", error}});
-  {
-    std::lock_guard lock(mutex_);
-    if (!error_) error_ = honest(error);
-  }
+  backend_.losses.add(ino_, honest(error));
   bool garbage = slice->error || certainly_not_applied(error);
   if (!garbage || slice->id.value == 0) co_return;
   for (std::uint32_t i = 0; i < backend_.layout.blocks_of(slice->writer.size()); ++i)
@@ -255,11 +252,6 @@ asio::awaitable<void> FileWriter::settled(std::uint64_t upto) {
     }
     co_await progress_.wait(ticket);
   }
-}
-
-std::error_code FileWriter::take_error() {
-  std::lock_guard lock(mutex_);
-  return std::exchange(error_, {});
 }
 
 void FileWriter::freeze_aged(PendingSlice::Time now) {
@@ -311,7 +303,7 @@ std::optional<PendingSlice::Time> FileWriter::oldest_open() const {
 
 bool FileWriter::retire() {
   std::lock_guard lock(mutex_);
-  if (!slices_.empty() || error_ || committing_) return false;
+  if (!slices_.empty() || committing_) return false;
   return retired_ = true;
 }
 

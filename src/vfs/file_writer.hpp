@@ -15,6 +15,7 @@
 #include "core/clock.hpp"
 #include "core/ids.hpp"
 #include "object/store.hpp"
+#include "vfs/losses.hpp"
 #include "vfs/pending_slice.hpp"
 #include "vfs/slice_meta.hpp"
 
@@ -32,6 +33,7 @@ struct WriteBackend {
   /// Records were appended to these chunks; what it returns is done before the file's next commit.
   std::function<Answer<void>(Ino, const std::vector<SliceMeta::Length>&)> committed;
   TaskGroup& tasks;
+  Losses& losses;
   bool cache_full_writes = false;         ///< keep full blocks in memory after their upload
   std::atomic<std::size_t> uploading{0};  ///< blocks on their way to the store
 };
@@ -48,7 +50,6 @@ class FileWriter : public std::enable_shared_from_this<FileWriter> {
   struct Wrote {
     State state = State::alive;  ///< retired: ask the table for the file's next writer
     std::size_t bytes = 0;       ///< copied; less than all for want of memory
-    std::error_code error;       ///< what an earlier write failed with; stays until a flush returned it
   };
   /// Copies into open slices. `spare` is used before new memory is asked for.
   Wrote write(std::uint64_t offset, std::span<const std::byte> data, BufferPtr& spare);
@@ -62,8 +63,6 @@ class FileWriter : public std::enable_shared_from_this<FileWriter> {
   FlushPoint begin_flush();
   /// Waits until the slices of `begin_flush` are committed or given up.
   asio::awaitable<void> settled(std::uint64_t upto);
-  /// The sticky error, once: then it is forgotten.
-  std::error_code take_error();
 
   /// Freezes what is old (5 s), or idle (1 s) and not brand new.
   void freeze_aged(PendingSlice::Time now);
@@ -114,7 +113,6 @@ class FileWriter : public std::enable_shared_from_this<FileWriter> {
   std::uint64_t next_number_ = 0;
   std::size_t open_ = 0;
   bool committing_ = false;
-  std::error_code error_;  // sticky: the first failure since a flush returned one
   std::uint64_t pending_end_ = 0;
   Timestamp pending_mtime_;
   Signal progress_;  // slices left

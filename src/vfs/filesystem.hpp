@@ -20,7 +20,8 @@ namespace kiseki::vfs {
 
 using meta::Attr;
 
-/// Who asks. Supplementary groups are looked up lazily (the kernel does not send them).
+/// Who asks. The kernel does not send supplementary groups, and nobody looks them up: checks that are made here
+/// (--non-default-permission) go by uid and gid alone.
 struct Caller {
   std::uint32_t uid = 0, gid = 0, pid = 0;
 };
@@ -40,10 +41,8 @@ struct OpenReply {
   HandleId handle;
   bool direct_io = false;        ///< bypass the page cache
   bool keep_cache = false;       ///< the page cache of an earlier open is still right
-  bool no_flush = false;         ///< close() need not ask us
   bool cache_dir = false;        ///< the kernel may cache the listing
   bool parallel_writes = false;  ///< direct writes need no exclusive lock
-  bool stream = false;           ///< not seekable
 };
 struct CreateReply {
   EntryReply entry;
@@ -130,7 +129,8 @@ class Filesystem {
                                       std::uint32_t flags) = 0;
   virtual Answer<ReadReply> read(Caller, Ino, HandleId, std::uint64_t offset, std::uint32_t size,
                                  std::uint32_t open_flags) = 0;
-  /// `data` may be consumed after the call returned only if the answer is not ready.
+  /// `data` may be consumed after the call returned only if the answer is not ready. `open_flags`: with those of this
+  /// very write (RWF_DSYNC).
   virtual Answer<std::uint32_t> write(Caller, Ino, HandleId, std::uint64_t offset, std::span<const std::byte> data,
                                       std::uint32_t open_flags, bool kill_suidgid, bool from_page_cache) = 0;
   virtual Answer<void> flush(Caller, Ino, HandleId, std::uint64_t lock_owner) = 0;

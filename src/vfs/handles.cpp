@@ -22,33 +22,33 @@ std::vector<std::uint64_t> LockOwners::take() {
   return std::exchange(owners_, {});
 }
 
-void LockReleases::begin(Ino ino) {
+void BusyInodes::begin(Ino ino) {
   std::lock_guard hold(guard_);
-  ++releasing_[ino];
+  ++busy_[ino];
   ++count_;
 }
 
-void LockReleases::end(Ino ino) {
+void BusyInodes::end(Ino ino) {
   {
     std::lock_guard hold(guard_);
-    if (--releasing_[ino] == 0) releasing_.erase(ino);
+    if (--busy_[ino] == 0) busy_.erase(ino);
     --count_;
   }
   changed_.notify_all();
 }
 
-bool LockReleases::any(Ino ino) const {
+bool BusyInodes::any(Ino ino) const {
   if (count_ == 0) return false;
   std::lock_guard hold(guard_);
-  return releasing_.contains(ino);
+  return busy_.contains(ino);
 }
 
-Async<void> LockReleases::changed(std::uint64_t ticket) {
+Async<void> BusyInodes::changed(std::uint64_t ticket) {
   co_await changed_.wait(ticket);
   co_return Result<void>{};
 }
 
-Async<void> LockReleases::gone(Ino ino) {
+Async<void> BusyInodes::gone(Ino ino) {
   constexpr auto kLookAgain = std::chrono::seconds(1);
   for (;;) {
     auto ticket = changed_.ticket();
@@ -64,14 +64,14 @@ void OpenTable::add(Ino ino) {
   ++shard.inodes[ino].opens;
 }
 
-bool OpenTable::remove(Ino ino) {
+OpenTable::Left OpenTable::remove(Ino ino) {
   auto& shard = shard_of(ino);
   std::lock_guard hold(shard.guard);
   auto it = shard.inodes.find(ino);
-  if (it == shard.inodes.end() || --it->second.opens > 0) return false;
-  bool unlinked = it->second.unlinked;
+  if (it == shard.inodes.end() || --it->second.opens > 0) return Left::others;
+  auto left = it->second.unlinked ? Left::none_nameless : Left::none;
   shard.inodes.erase(it);
-  return unlinked;
+  return left;
 }
 
 bool OpenTable::contains(Ino ino) const {
@@ -80,10 +80,12 @@ bool OpenTable::contains(Ino ino) const {
   return shard.inodes.contains(ino);
 }
 
-void OpenTable::mark_unlinked(Ino ino) {
+bool OpenTable::mark_unlinked(Ino ino) {
   auto& shard = shard_of(ino);
   std::lock_guard hold(shard.guard);
-  if (auto it = shard.inodes.find(ino); it != shard.inodes.end()) it->second.unlinked = true;
+  auto it = shard.inodes.find(ino);
+  if (it == shard.inodes.end()) return false;
+  return it->second.unlinked = true;
 }
 
 void OpenTable::mark_range_locked(Ino ino) {
@@ -112,7 +114,9 @@ std::vector<Ino> OpenTable::unlinked() const {
 namespace {
 std::uint64_t version_of(Ino ino, const meta::Attr& attr) {
   auto mix = [](std::uint64_t a, std::uint64_t b) { return (a ^ b) * 0x9E3779B97F4A7C15u; };
-  auto hash = mix(mix(mix(ino.value, static_cast<std::uint64_t>(attr.mtime.sec)), attr.mtime.nsec), attr.length);
+  auto hash = ino.value;  // ctime too: a copy may set mtime back
+  for (auto time : {attr.mtime, attr.ctime}) hash = mix(mix(hash, static_cast<std::uint64_t>(time.sec)), time.nsec);
+  hash = mix(hash, attr.length);
   return (hash ^ (hash >> 32)) & ~std::uint64_t{1};
 }
 }  // namespace

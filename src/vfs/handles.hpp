@@ -8,6 +8,7 @@
 #include <mutex>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/async.hpp"
@@ -34,21 +35,34 @@ class LockOwners {
   std::vector<std::uint64_t> owners_;  ///< a set; rarely more than one
 };
 
-/// Inodes whose locks a close is releasing. The kernel lets nobody wait for that, so whoever asks for a lock next does.
-/// Any thread.
-class LockReleases {
+/// Inodes something is happening to that the kernel lets nobody wait for, so whoever comes next does: locks that a
+/// close releases, a commit that erases the inode. Any thread.
+class BusyInodes {
  public:
   void begin(Ino ino);
   void end(Ino ino);
   bool any(Ino ino) const;
-  Async<void> gone(Ino ino);  ///< until they are released. Errors: EINTR
+  Async<void> gone(Ino ino);  ///< until it is over. Errors: EINTR
 
  private:
   Async<void> changed(std::uint64_t ticket);
   std::atomic<std::size_t> count_{0};
   mutable std::mutex guard_;
-  std::unordered_map<Ino, unsigned> releasing_;
+  std::unordered_map<Ino, unsigned> busy_;
   Signal changed_;
+};
+
+/// One holder's part of a sum of bytes that all of its kind share. The sum outlives it.
+class BytesHeld {
+ public:
+  explicit BytesHeld(std::atomic<std::size_t>& sum) : sum_(sum) {}
+  BytesHeld(const BytesHeld&) = delete;
+  ~BytesHeld() { sum_ -= bytes_; }
+  void now(std::size_t bytes) { sum_ += bytes - std::exchange(bytes_, bytes); }  // unsigned: wraps to what it should be
+
+ private:
+  std::atomic<std::size_t>& sum_;
+  std::size_t bytes_ = 0;
 };
 
 /// An open file of this mount.
@@ -56,10 +70,12 @@ struct FileHandle {
   Ino ino;
   std::uint32_t flags = 0;  ///< open(2) flags
   ReadStreamPtr stream;
+  LossesTold losses_told;
   std::atomic<bool> wrote{false}, accessed{false}, has_flock{false};
+  /// Inherited: bytes written through it before may have died with the process that had them. Told once.
+  std::atomic<bool> may_have_lost{false};
   std::atomic<std::uint64_t> dropping_pages{0};  ///< PageCacheVersions::Opened::dropping
   LockOwners lock_owners;
-  bool writable() const { return (flags & 3u) != 0; }
 };
 
 /// Entries [first, end) of a directory, as they were when they were asked for.
@@ -83,7 +99,9 @@ struct WholeListing {
 /// where each page begins, so that seekdir goes back without listing the directory anew. Requests that fetch queue
 /// behind `lock`.
 struct DirHandle {
+  DirHandle(Ino which, std::atomic<std::size_t>& all_bytes) : ino(which), held(all_bytes) {}
   Ino ino;
+  BytesHeld held;
   std::mutex guard;  ///< of `whole`
   WholeListing whole;
 
@@ -97,6 +115,12 @@ struct DirHandle {
   std::uint64_t shown_to = 0, skipped_to = 0;  ///< after the last entry shown, and after those left out behind it
   ShownNames shown;
 
+  /// What it keeps in memory, about.
+  std::size_t bytes() const {
+    constexpr std::size_t kEntry = sizeof(meta::ListedEntry) + 32;  // with its name
+    return (page.entries.capacity() + previous.entries.capacity()) * kEntry + (growing ? growing->bytes() : 0) +
+           shown.bytes();
+  }
   const ListingPage* holding(std::uint64_t index) const {
     return page.holds(index) ? &page : previous.holds(index) ? &previous : nullptr;
   }
@@ -105,17 +129,34 @@ struct DirHandle {
 /// Open internal file (.stats, .config, .control): a text taken at open, and for .control a request in the making.
 class AccessLogReader;
 struct InternalHandle {
+  InternalHandle(Ino which, std::atomic<std::size_t>& all_bytes) : ino(which), held(all_bytes) {}
   Ino ino;
-  std::mutex guard;                         ///< of `content` and `request`
-  std::string content;                      ///< what reads see
-  std::string request;                      ///< .control: bytes written so far
+  std::mutex guard;           ///< of what follows
+  std::string content;        ///< what reads see; of .control the last request and its reply
+  std::uint64_t dropped = 0;  ///< what stood before it: .control is read on where it was written
+  std::string request;        ///< .control: bytes written so far
+  BytesHeld held;
   std::shared_ptr<AccessLogReader> reader;  ///< .accesslog
 };
 
-/// Handle numbers to open things. Numbers are never reused. Any thread.
+/// Handle numbers to open things. Numbers are never reused, nor are those of an earlier process that served the mount
+/// and died: the kernel goes on using them. Each table begins at the clock's nanoseconds, which nobody opens files fast
+/// enough to use up. Any thread.
 template <class T>
 class HandleTable {
  public:
+  HandleTable()
+      : first_(static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch() /
+                                          std::chrono::nanoseconds(1))),
+        next_(first_) {}
+  /// The number can only come from such an earlier process.
+  bool inherited(HandleId id) const { return id.value < first_; }
+  /// Puts something under an inherited number. What stands there then: perhaps another was faster.
+  std::shared_ptr<T> adopt(HandleId id, std::shared_ptr<T> what) {
+    auto& shard = shard_of(id);
+    std::lock_guard hold(shard.guard);
+    return shard.open.emplace(id.value, std::move(what)).first->second;
+  }
   HandleId add(std::shared_ptr<T> what) {
     HandleId id{next_.fetch_add(1, std::memory_order_relaxed)};
     auto& shard = shard_of(id);
@@ -151,17 +192,19 @@ class HandleTable {
   };
   Shard& shard_of(HandleId id) const { return shards_[id.value % shards_.size()]; }
   mutable std::array<Shard, 16> shards_;
-  std::atomic<std::uint64_t> next_{1};
+  const std::uint64_t first_;
+  std::atomic<std::uint64_t> next_;
 };
 
 /// How often each inode is open in this mount, and which of them lost their last name meanwhile. Any thread.
 class OpenTable {
  public:
   void add(Ino ino);
-  /// One open less. True when it was the last and the inode has no name left: its data may go now.
-  bool remove(Ino ino);
+  enum class Left { others, none, none_nameless };
+  /// One open less. `none_nameless`: it was the last and the inode has no name left: its data may go now.
+  Left remove(Ino ino);
   bool contains(Ino ino) const;
-  void mark_unlinked(Ino ino);
+  bool mark_unlinked(Ino ino);  ///< false: it is not open any more
   /// Somebody holds record locks through this mount: every close must release the closer's.
   void mark_range_locked(Ino ino);
   bool range_locked(Ino ino) const;
@@ -181,7 +224,7 @@ class OpenTable {
 };
 
 /// Which version of a file the kernel's page cache may hold: an open keeps the cache only when the file still has the
-/// mtime and length of an earlier open that was told to drop it, and is known to have done so: the kernel drops pages
+/// times and length of an earlier open that was told to drop it, and is known to have done so: the kernel drops pages
 /// after it got our answer, and until then another open must not be told that they are right. A lossy table of fixed
 /// size: forgetting costs a re-read, never a stale one. Any thread.
 class PageCacheVersions {

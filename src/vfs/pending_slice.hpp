@@ -33,7 +33,6 @@ class PendingSlice {
   bool covers(std::uint64_t begin, std::uint64_t end) const;
   /// Whether a write at `at` goes on where the last one ended, in the same chunk.
   bool continues_at(std::uint64_t at) const { return at == tail_ && at % kChunkBytes != 0; }
-  std::uint64_t tail() const { return tail_; }  ///< file offset after the last write
   bool has_room(std::size_t bytes) const;
   std::uint64_t end() const;  ///< of the furthest byte shown
 

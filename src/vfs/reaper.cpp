@@ -9,6 +9,7 @@ namespace kiseki::vfs {
 namespace {
 
 constexpr auto kGather = std::chrono::milliseconds(20);
+constexpr auto kLookAgain = std::chrono::seconds(1);
 constexpr std::size_t kFilesAtOnce = 64;  // fits what the engine reads and commits together
 
 struct Leaving {  // takes back what was counted as waiting
@@ -20,11 +21,10 @@ struct Leaving {  // takes back what was counted as waiting
 }  // namespace
 
 SliceReaper::SliceReaper(meta::Client& client, object::StorePtr store, chunk::BlockLayout layout,
-                         chunk::BlockCache* cache, asio::any_io_executor home, Options options)
+                         asio::any_io_executor home, Options options)
     : client_(client),
       store_(std::move(store)),
       layout_(layout),
-      cache_(cache),
       options_(options),
       slots_(std::max<std::size_t>(1, options.max_deletes)),
       files_at_once_(kFilesAtOnce),
@@ -59,6 +59,7 @@ void SliceReaper::slices_released(std::vector<meta::DelayedSlice> slices) {
 
 asio::awaitable<void> SliceReaper::remove_file(Ino ino, std::uint64_t length) {
   Leaving leaving{waiting_, 1};
+  while (client_.is_open(ino)) co_await sleep_for(kLookAgain);  // opened while its last name went
   auto turn = co_await files_at_once_.acquire();
   auto done = co_await meta::delete_file_data(client_, ino, length);  // tells us of the slices that are free now
   if (!done) log::warn("reaper.file", {{"ino", ino.value}, {"error", done.error()}});
@@ -68,8 +69,6 @@ asio::awaitable<void> SliceReaper::remove_slices(std::vector<meta::DelayedSlice>
   Leaving leaving{waiting_, slices.size()};
   for (const auto& slice : slices) {
     auto slot = co_await slots_.acquire();
-    if (cache_)
-      for (std::uint32_t i = 0; i < layout_.blocks_of(slice.size); ++i) cache_->erase({slice.id, i});
     auto removed = co_await chunk::remove_slice(store_, layout_, slice.id, slice.size);
     // The record goes only when the objects are gone: it is what a later attempt starts from.
     auto done = removed ? co_await meta::forget_slice(client_, slice.id, slice.size) : removed;

@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "chunk/block_cache.hpp"
 #include "chunk/block_key.hpp"
 #include "core/async.hpp"
 #include "meta/client.hpp"
@@ -25,9 +24,9 @@ class SliceReaper final : public meta::DataReaper {
     std::size_t max_deletes = 10;        ///< slices at once (--max-deletes); 0: delete nothing
     std::size_t most_waiting = 100'000;  ///< beyond, left to the housekeeper
   };
-  /// `client` and `cache` outlive it. `cache` may be null (tools without one).
-  SliceReaper(meta::Client& client, object::StorePtr store, chunk::BlockLayout layout, chunk::BlockCache* cache,
-              asio::any_io_executor home, Options options);
+  /// `client` outlives it.
+  SliceReaper(meta::Client& client, object::StorePtr store, chunk::BlockLayout layout, asio::any_io_executor home,
+              Options options);
 
   void file_removed(Ino ino, std::uint64_t length) override;
   void slices_released(std::vector<meta::DelayedSlice> slices) override;
@@ -44,7 +43,6 @@ class SliceReaper final : public meta::DataReaper {
   meta::Client& client_;
   object::StorePtr store_;
   chunk::BlockLayout layout_;
-  chunk::BlockCache* cache_;
   Options options_;
   Semaphore slots_, files_at_once_;
   std::mutex mutex_;                                  ///< guards `files_`

@@ -20,15 +20,16 @@ bool every_bit(std::string_view name, std::size_t bits, Visit visit) {
 }  // namespace
 
 void ShownNames::mark(std::string_view name) {
-  if (filter_.empty()) filter_.resize(kBits / 64);
-  every_bit(name, kBits, [this](std::size_t bit) {
+  if (filter_.empty()) filter_.resize(bits_ / 64);
+  every_bit(name, filter_.size() * 64, [this](std::size_t bit) {
     filter_[bit / 64] |= std::uint64_t{1} << (bit % 64);
     return true;
   });
 }
 
 bool ShownNames::marked(std::string_view name) const {
-  return every_bit(name, kBits, [this](std::size_t bit) { return ((filter_[bit / 64] >> (bit % 64)) & 1u) != 0; });
+  return every_bit(name, filter_.size() * 64,
+                   [this](std::size_t bit) { return ((filter_[bit / 64] >> (bit % 64)) & 1u) != 0; });
 }
 
 void ShownNames::catch_up(const Listing& all, std::uint64_t to) {
@@ -72,9 +73,20 @@ bool ShownNames::twice(std::string_view name) const {
   return false;
 }
 
+void ShownNames::stay_small() {
+  std::lock_guard hold(guard_);
+  bits_ = kFewBits;
+}
+
+std::size_t ShownNames::bytes() const {
+  std::lock_guard hold(guard_);
+  return filter_.size() * sizeof(std::uint64_t);
+}
+
 void ShownNames::clear() {
   std::lock_guard hold(guard_);
-  filter_.clear();
+  filter_ = {};
+  bits_ = kBits;
   before_.clear();
   caught_up_ = 0;
   moved_ = false;

@@ -31,15 +31,19 @@ class ShownNames {
   /// The entry was shown, under this name or one it had before.
   bool twice(std::string_view name) const;
   void clear();
+  /// From now on, until cleared, with a filter of 16 KiB: when memory is short, more is left out.
+  void stay_small();
+  std::size_t bytes() const;
 
  private:
-  static constexpr std::size_t kBits = std::size_t{1} << 23, kMostMoves = 1u << 16;
+  static constexpr std::size_t kBits = std::size_t{1} << 23, kFewBits = 1u << 17, kMostMoves = 1u << 16;
   void mark(std::string_view name);
   bool marked(std::string_view name) const;
 
   std::atomic<bool> moved_{false};
   mutable std::mutex guard_;  // guards what follows
   std::vector<std::uint64_t> filter_;
+  std::size_t bits_ = kBits;                             ///< of the filter when it is made
   std::uint64_t caught_up_ = 0;                          ///< with a kept listing
   std::unordered_map<std::string, std::string> before_;  ///< new name → the one before
 };

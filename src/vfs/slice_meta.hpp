@@ -34,7 +34,7 @@ class SliceMeta {
   /// ENOSPC/EDQUOT over a limit. Returns each chunk touched, once.
   virtual Async<std::vector<Length>> write_slices(Ino ino, std::vector<Placed> records, Timestamp mtime) = 0;
   /// Replaces records [first, first + count) of a chunk that still begins with `seen` by `with`. ESTALE when it does
-  /// not.
+  /// not: then `with` is released.
   virtual Async<void> compacted(Ino ino, ChunkIndex index, Slices seen, std::uint32_t first, std::uint32_t count,
                                 Slice with) = 0;
 };

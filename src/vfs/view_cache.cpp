@@ -2,13 +2,13 @@
 
 namespace kiseki::vfs {
 
-chunk::ChunkViewPtr ViewCache::find(Ino ino, ChunkIndex index) const {
+chunk::ChunkViewPtr ViewCache::find(Ino ino, ChunkIndex index, const FileVersion& version) const {
   auto& shard = shard_of(ino);
   std::lock_guard lock(shard.mutex);
   auto file = shard.files.find(ino);
-  if (file == shard.files.end()) return nullptr;
-  auto view = file->second.find(index);
-  return view == file->second.end() ? nullptr : view->second;
+  if (file == shard.files.end() || file->second.version != version) return nullptr;
+  auto view = file->second.views.find(index);
+  return view == file->second.views.end() ? nullptr : view->second;
 }
 
 std::uint64_t ViewCache::generation(Ino ino) const {
@@ -17,36 +17,59 @@ std::uint64_t ViewCache::generation(Ino ino) const {
   return shard.generations[slot_of(ino)];
 }
 
-void ViewCache::insert(Ino ino, ChunkIndex index, chunk::ChunkViewPtr view, std::uint64_t generation) {
+namespace {
+constexpr std::size_t kEntryBytes = 128;  // of one view in the maps
+std::size_t bytes_of(const chunk::ChunkViewPtr& view) { return kEntryBytes + view->bytes(); }
+}  // namespace
+
+void ViewCache::drop(Shard& shard, Files::iterator file) {
+  shard.bytes -= file->second.bytes;
+  shard.files.erase(file);
+}
+
+void ViewCache::drop(Shard& shard, Files::iterator file, ChunkIndex index) {
+  auto view = file->second.views.find(index);
+  if (view == file->second.views.end()) return;
+  auto bytes = bytes_of(view->second);
+  file->second.views.erase(view);
+  file->second.bytes -= bytes;
+  shard.bytes -= bytes;
+}
+
+void ViewCache::insert(Ino ino, ChunkIndex index, chunk::ChunkViewPtr view, const FileVersion& version,
+                       std::uint64_t generation) {
   auto& shard = shard_of(ino);
+  auto bytes = bytes_of(view);
+  if (bytes > most_per_shard_) return;
   std::lock_guard lock(shard.mutex);
   if (shard.generations[slot_of(ino)] != generation) return;  // changed while it was fetched: do not resurrect
-  while (shard.views >= most_per_shard_ && !shard.files.empty()) {
+  auto file = shard.files.find(ino);
+  if (file != shard.files.end() && file->second.version != version) drop(shard, file);
+  if (file = shard.files.find(ino); file != shard.files.end()) drop(shard, file, index);
+  while (shard.bytes + bytes > most_per_shard_) {
     auto victim = shard.files.begin();
     if (victim->first == ino && shard.files.size() > 1) ++victim;
-    shard.views -= victim->second.size();
-    shard.files.erase(victim);
+    drop(shard, victim);
   }
-  auto [slot, fresh] = shard.files[ino].insert_or_assign(index, std::move(view));
-  if (fresh) ++shard.views;
+  auto& kept = shard.files[ino];
+  kept.version = version;
+  kept.views.emplace(index, std::move(view));
+  kept.bytes += bytes;
+  shard.bytes += bytes;
 }
 
 void ViewCache::invalidate(Ino ino) {
   auto& shard = shard_of(ino);
   std::lock_guard lock(shard.mutex);
   ++shard.generations[slot_of(ino)];
-  auto file = shard.files.find(ino);
-  if (file == shard.files.end()) return;
-  shard.views -= file->second.size();
-  shard.files.erase(file);
+  if (auto file = shard.files.find(ino); file != shard.files.end()) drop(shard, file);
 }
 
 void ViewCache::invalidate(Ino ino, ChunkIndex index) {
   auto& shard = shard_of(ino);
   std::lock_guard lock(shard.mutex);
   ++shard.generations[slot_of(ino)];
-  auto file = shard.files.find(ino);
-  if (file != shard.files.end()) shard.views -= file->second.erase(index);
+  if (auto file = shard.files.find(ino); file != shard.files.end()) drop(shard, file, index);
 }
 
 }  // namespace kiseki::vfs

@@ -12,11 +12,23 @@ Volume::Volume(meta::Client& client, FileData& data, asio::any_io_executor backg
       data_(data),
       options_(std::move(options)),
       mounted_(client.clock().now()),
-      background_(std::move(background)) {
+      background_(background),
+      late_releases_(background) {
   client_.set_open_inodes(this);
+  client_.cache().watch_slices([this](Ino ino) { data_.invalidate(ino); });
 }
 
-Volume::~Volume() { client_.set_open_inodes(nullptr); }
+Volume::~Volume() {
+  client_.cache().watch_slices({});
+  client_.set_open_inodes(nullptr);
+}
+
+// Said first, looked up then; an open counts first and looks then: one of the two sees the other.
+std::shared_ptr<const void> Volume::keep_closed(Ino ino) const {
+  removals_.begin(ino);
+  std::shared_ptr<const void> held(this, [this, ino](const void*) { removals_.end(ino); });
+  return open_inodes_.contains(ino) ? nullptr : held;
+}
 
 meta::Who Volume::who(Caller caller) const {
   // Who is somebody else here is checked here: the kernel knows only whom he is there.
@@ -90,6 +102,7 @@ std::error_code Volume::refuse_change(Ino ino) const {
 void Volume::forget(Ino ino, std::uint64_t) { nameless_.forget(inside(ino)); }
 
 asio::awaitable<void> Volume::destroyed() {
+  co_await late_releases_.close();  // locks end with the session
   co_await background_.join();
   auto flushed = co_await data_.close();
   if (!flushed)

@@ -35,8 +35,8 @@ struct VolumeOptions {
   Ino root = kRootIno;
   std::optional<std::uint16_t> umask = {};
   std::optional<Caller> root_squash = {}, all_squash = {};
-  std::function<std::string()> config_text = {};  ///< content of .config
-  std::function<std::string()> stats_text = {};   ///< content of .stats
+  std::function<std::string()> config_text = {};        ///< content of .config
+  std::function<Async<std::string>()> stats_text = {};  ///< content of .stats; takes a while
 };
 
 /// A mounted volume: names and attributes from meta, contents from FileData, open handles here. What memory can answer
@@ -52,6 +52,7 @@ class Volume final : public Filesystem, public meta::OpenInodes {
 
   void attached(KernelCache& kernel) override { kernel_ = &kernel; }
   bool is_open(Ino ino) const override { return open_inodes_.contains(ino); }
+  std::shared_ptr<const void> keep_closed(Ino ino) const override;
   /// Open files and directories, internal ones too. Any thread.
   std::size_t open_handles() const { return files_.size() + dirs_.size() + internals_.size(); }
 
@@ -148,6 +149,7 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   Async<EntryReply> lookup_slow(Ino parent, std::string name);
   Result<EntryReply> not_found(std::error_code why) const;
   Async<AttrReply> getattr_slow(Ino ino, Buffered before);
+  Async<Attr> attr_or_last(Ino ino);  ///< of an inode that is erased but still in somebody's hands: its last ones
   Async<AttrReply> setattr_slow(meta::Who who, Ino ino, SetAttr change);
   Async<std::string> readlink_slow(Ino ino);
   Async<EntryReply> make(meta::Who who, Ino parent, std::string name, meta::NewInode what);
@@ -157,23 +159,40 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   void removed(const meta::Removed& gone);
 
   OpenReply add_handle(Ino ino, std::uint32_t flags, const Attr& attr);
-  void drop_open(Ino ino);          ///< one open less; the data of a nameless inode goes with the last
-  void opened(FileHandle& handle);  ///< a request came through it: open(2) has returned
+  /// The open file a request speaks of; null: EBADF. What an earlier process had open goes on by its inode. `flags`:
+  /// those of open(2), where the request tells.
+  std::shared_ptr<FileHandle> file_of(Ino ino, HandleId id, std::optional<std::uint32_t> flags = {});
+  std::shared_ptr<FileHandle> adopt_file(Ino ino, HandleId id, std::optional<std::uint32_t> flags);
+  std::shared_ptr<DirHandle> dir_of(Ino ino, HandleId id);
+  /// What was written before is stored when this is answered. Errors: what was lost since this open file last told.
+  Answer<void> sync(const std::shared_ptr<FileHandle>& handle);
+  Answer<void> sync_quietly(Ino ino);  ///< the same for who wrote nothing: what is lost is told to others
+  void release_nameless(Ino ino);      ///< in the background: nobody has it open any more
+  void drop_open(Ino ino);             ///< one open less; the data of a nameless inode goes with the last
+  void opened(FileHandle& handle);     ///< a request came through it: open(2) has returned
   bool tracks_access() const;
   bool access_is_due(FileHandle& handle) const;  ///< by what is known; asked once per access
   Async<OpenReply> open_slow(meta::Who who, Ino ino, std::uint32_t flags, bool kill_suidgid);
   Async<CreateReply> create_slow(meta::Who who, Ino parent, std::string name, meta::NewInode what, std::uint32_t flags);
   Async<CreateReply> tmpfile_slow(meta::Who who, Ino parent, meta::NewInode what, std::uint32_t flags);
-  std::optional<std::uint64_t> known_length(Ino ino) const;
+  struct Readable {  ///< what a read must know of its file
+    std::uint64_t length = 0;
+    FileVersion version;
+  };
+  std::optional<Readable> readable(Ino ino) const;  ///< by what memory knows
   std::uint64_t append_at(Ino ino, std::uint64_t offset) const;
   Async<ReadReply> read_slow(std::shared_ptr<FileHandle> handle, std::uint64_t offset, std::uint32_t size);
   Async<ReadReply> read_touching(std::shared_ptr<FileHandle> handle, std::uint64_t offset, std::uint32_t size);
   Async<ReadReply> read_held(std::shared_ptr<FileHandle> handle, Async<ReadReply> reading);
   Async<std::uint32_t> write_killing_suid(meta::Who who, std::shared_ptr<FileHandle> handle, std::uint64_t offset,
                                           std::span<const std::byte> data);
+  Async<std::uint32_t> write_durably(std::shared_ptr<FileHandle> handle, Answer<std::uint32_t> writing);
   Async<void> flush_slow(Ino ino, std::uint64_t lock_owner, Answer<void> flushing);
   Async<void> release_slow(std::shared_ptr<FileHandle> handle, std::uint64_t lock_owner, bool release_flock,
                            std::vector<std::uint64_t> range_owners);
+  /// Releases an owner's locks in a file that was closed; what fails is tried again in the background.
+  asio::awaitable<void> release_locks(Ino ino, std::uint64_t owner, bool flocks);
+  asio::awaitable<void> release_late(Ino ino, std::uint64_t owner, bool flocks);
   template <class T>
   Answer<T> after_releases(Ino ino, Async<T> locking);
   Async<void> fallocate_slow(Caller caller, Ino ino, std::uint64_t offset, std::uint64_t length, std::uint32_t mode);
@@ -195,6 +214,8 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   void keep_page(DirHandle& dir);
   Async<Feed> turn_to(DirHandle& dir, std::uint64_t index, bool with_attrs);
   void rewind(DirHandle& dir);
+  bool listings_are_tight() const;
+  static void put_down(DirHandle& dir);  ///< all was shown: what follows is most often releasedir
   Feed feed_page(DirHandle& dir, std::uint64_t& index, bool plus, const DirSink& sink) const;
   std::optional<EntryReply> in_full(Ino dir, const ListingPage& page, const meta::ListedEntry& entry) const;
   Feed feed_listed(const Listing& all, std::uint64_t index, const std::optional<EntryReply>& full,
@@ -220,8 +241,9 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   // Internal files: volume_internal.cpp.
   std::optional<Ino> internal_by_name(Ino parent, std::string_view name) const;
   Attr internal_attr(Ino ino) const;
-  Result<OpenReply> open_internal(Caller caller, Ino ino, std::uint32_t flags);
+  Answer<OpenReply> open_internal(Caller caller, Ino ino, std::uint32_t flags);
   Async<ReadReply> read_access_log(std::shared_ptr<AccessLogReader> reader, std::uint32_t size);
+  Async<OpenReply> open_stats(std::shared_ptr<InternalHandle> handle);
   Answer<ReadReply> read_internal(HandleId handle, std::uint64_t offset, std::uint32_t size);
   Answer<std::uint32_t> write_internal(HandleId handle, std::span<const std::byte> data);
   Async<std::uint32_t> control(std::shared_ptr<InternalHandle> handle, std::uint32_t accepted);
@@ -233,17 +255,22 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   Timestamp mounted_;
   std::atomic<KernelCache*> kernel_{nullptr};
   OpenTable open_inodes_;
-  LockReleases lock_releases_;
+  BusyInodes lock_releases_;
+  /// Being erased, because they were not open. Who opens one to change it waits for what becomes of it; a reader need
+  /// not: the blocks stay until it closes.
+  mutable BusyInodes removals_;
   OpenListings open_listings_;
   NamelessAttrs nameless_;
   PageCacheVersions page_cache_;
   mutable ToldVersions told_;
   HandleTable<FileHandle> files_;
+  std::atomic<std::size_t> listing_bytes_{0};  ///< in the hands of open directories
   HandleTable<DirHandle> dirs_;
   ListingCache listings_;
-  AccessLog access_log_;  // before those who read it
+  std::atomic<std::size_t> control_bytes_{0};  ///< replies nobody has made room for by asking anew
+  AccessLog access_log_;                       // before those who read it
   HandleTable<InternalHandle> internals_;
-  TaskGroup background_;
+  TaskGroup background_, late_releases_;
 };
 
 template <class T>

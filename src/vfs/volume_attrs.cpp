@@ -22,11 +22,15 @@ Answer<AttrReply> Volume::getattr(Caller, Ino kernel, std::optional<HandleId>) {
 }
 
 Async<AttrReply> Volume::getattr_slow(Ino ino, Buffered before) {
+  CO_TRY(auto attr, co_await attr_or_last(ino));
+  co_return attr_reply(ino, attr, before);
+}
+
+Async<Attr> Volume::attr_or_last(Ino ino) {
   auto attr = co_await meta::getattr(client_, ino);
   if (!attr && attr.error() == posix(ENOENT))
-    if (auto last = nameless_.find(ino)) attr = *last;
-  if (!attr) co_return attr.error();
-  co_return attr_reply(ino, *attr, before);
+    if (auto last = nameless_.find(ino)) co_return *last;
+  co_return attr;
 }
 
 Answer<AttrReply> Volume::setattr(Caller caller, Ino kernel, SetAttr change) {
@@ -137,8 +141,9 @@ Answer<std::string> Volume::getxattr(Caller caller, Ino ino, std::string_view na
   if (name.starts_with("trusted.") && meta::is_checked(as))
     return posix(ENODATA);  // as for anybody without the privilege
   std::uint32_t mask = name.starts_with("user.") ? meta::kMayRead : 0;
-  return after_access<std::string>(as, inside(ino), mask,
-                                   [this, ino, name = std::string(name)] { return or_stale(getxattr_slow(inside(ino), name)); });
+  return after_access<std::string>(as, inside(ino), mask, [this, ino, name = std::string(name)] {
+    return or_stale(getxattr_slow(inside(ino), name));
+  });
 }
 
 Async<std::string> Volume::getxattr_slow(Ino ino, std::string name) {

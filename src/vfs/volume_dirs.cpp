@@ -11,6 +11,7 @@ namespace kiseki::vfs {
 namespace {
 
 constexpr std::size_t kFirstPage = 128, kMostPage = 4096;  // entries fetched at once: more the further a reader comes
+constexpr std::size_t kMostHeld = 64u << 20;  // bytes that open directories may keep; beyond, each keeps little
 constexpr std::size_t kAttrsAtOnce = 256;
 // Cookies: 1 and 2 are "." and "..", entry i is kFirstEntry + i, internal files of the root lie far behind. A cookie
 // names the entry it follows.
@@ -35,8 +36,7 @@ Answer<OpenReply> Volume::opendir(Caller caller, Ino kernel, std::uint32_t) {
 }
 
 Result<OpenReply> Volume::open_listing(Ino kernel) {
-  auto dir = std::make_shared<DirHandle>();
-  dir->ino = inside(kernel);
+  auto dir = std::make_shared<DirHandle>(inside(kernel), listing_bytes_);
   open_listings_.add(dir->ino, dir);
   return Result<OpenReply>(
       OpenReply{.handle = dirs_.add(std::move(dir)), .keep_cache = false, .cache_dir = options_.cache_dirs});
@@ -49,8 +49,18 @@ Answer<void> Volume::releasedir(Caller, Ino, HandleId id) {
 
 Answer<void> Volume::fsyncdir(Caller, Ino, HandleId) { return Result<void>{}; }  // entries are committed when made
 
-Answer<void> Volume::readdir(Caller caller, Ino, HandleId id, std::uint64_t cookie, bool plus, DirSink sink) {
+std::shared_ptr<DirHandle> Volume::dir_of(Ino ino, HandleId id) {
   auto dir = dirs_.find(id);
+  if (!dir && dirs_.inherited(id)) {
+    auto anew = std::make_shared<DirHandle>(ino, listing_bytes_);
+    dir = dirs_.adopt(id, anew);
+    if (dir == anew) open_listings_.add(ino, anew);
+  }
+  return dir && dir->ino == ino ? dir : nullptr;
+}
+
+Answer<void> Volume::readdir(Caller caller, Ino kernel, HandleId id, std::uint64_t cookie, bool plus, DirSink sink) {
+  auto dir = dir_of(inside(kernel), id);
   if (!dir) return posix(EBADF);
   plus = plus && !meta::is_checked(who(caller));  // names may be read without leave to look them up
   if (cookie == 0 && tracks_access()) return readdir_touching(std::move(dir), plus, std::move(sink));
@@ -77,7 +87,9 @@ WholeListing Volume::listing_for(DirHandle& dir, std::uint64_t cookie) {
   if (cookie == 0) {
     bool right = client_.engine().coherent();  // asked first: then the cache below has heard of every change
     auto now = client_.cache().ticket();
+    right = right && !listings_are_tight();
     dir.whole = {.names = right ? listings_.find(dir.ino, now) : nullptr, .ticket = now};
+    dir.held.now(dir.whole.names ? dir.whole.names->bytes() : 0);
   }
   return dir.whole;
 }
@@ -166,6 +178,8 @@ Async<void> Volume::readdir_slow(std::shared_ptr<DirHandle> dir, std::uint64_t c
       if (fed == Feed::more) fed = feed_page(*dir, index, plus, sink);
     }
     dir->skipped_to = index;
+    if (fed == Feed::end) put_down(*dir);
+    dir->held.now(dir->bytes());
     if (fed == Feed::full) co_return Result<void>{};
   }
   if (shows_internal(dir->ino)) feed_internal(cookie, sink);
@@ -197,6 +211,15 @@ void Volume::rewind(DirHandle& dir) {
   dir.shown_to = dir.skipped_to = 0;
 }
 
+bool Volume::listings_are_tight() const { return listing_bytes_ > kMostHeld; }
+
+void Volume::put_down(DirHandle& dir) {
+  dir.page = {.first = dir.page.end(), .entries = {}, .ticket = {}, .at = {}};
+  dir.previous = {};
+  dir.growing.reset();
+  dir.shown.clear();
+}
+
 // Fetches pages until one holds entry `index`, going back to a page's cursor when the reader sought far backwards.
 Async<Volume::Feed> Volume::turn_to(DirHandle& dir, std::uint64_t index, bool with_attrs) {
   if (dir.holding(index)) co_return Feed::more;
@@ -213,7 +236,9 @@ Async<Volume::Feed> Volume::turn_to(DirHandle& dir, std::uint64_t index, bool wi
     if (dir.ended) co_return Feed::end;
     auto begins = dir.started ? dir.page.end() : 0;
     auto cursor = dir.started ? dir.next : std::string();
-    auto most = std::clamp<std::size_t>(begins * 3, kFirstPage, kMostPage);
+    bool tight = listings_are_tight();
+    auto most = std::clamp<std::size_t>(begins * 3, kFirstPage, tight ? kFirstPage : kMostPage);
+    if (tight) dir.shown.stay_small();
     if (!dir.started) {
       dir.growing = std::make_shared<Listing>();
       dir.listed_at = client_.cache().ticket();
@@ -239,7 +264,7 @@ void Volume::keep_page(DirHandle& dir) {
   if (!dir.growing) return;
   bool in_order = dir.growing->size() == dir.page.first;  // else the reader went back
   if (in_order) dir.growing->add(dir.page.entries);
-  if (!in_order || dir.growing->bytes() > Listing::kMostBytes) {
+  if (!in_order || dir.growing->bytes() > Listing::kMostBytes || listings_are_tight()) {
     dir.shown.add(*dir.growing);
     return dir.growing.reset();
   }

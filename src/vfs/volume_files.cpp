@@ -14,12 +14,13 @@ namespace kiseki::vfs {
 namespace {
 
 bool writes(std::uint32_t flags) { return (flags & O_ACCMODE) != O_RDONLY; }
+bool changes(std::uint32_t flags) { return writes(flags) || (flags & O_TRUNC); }
 
 std::uint32_t access_of(std::uint32_t flags) {
   constexpr std::uint32_t kForExec = 040;  // FMODE_EXEC, which the kernel sends along
   if (flags & kForExec) return meta::kMayExecute;
   std::uint32_t mask = (flags & O_ACCMODE) != O_WRONLY ? meta::kMayRead : 0;
-  return writes(flags) || (flags & O_TRUNC) ? mask | meta::kMayWrite : mask;
+  return changes(flags) ? mask | meta::kMayWrite : mask;
 }
 
 std::error_code refuse_open(const Attr& attr, std::uint32_t flags) {
@@ -36,10 +37,11 @@ std::error_code refuse_open(const Attr& attr, std::uint32_t flags) {
 
 Answer<OpenReply> Volume::open(Caller caller, Ino kernel, std::uint32_t flags, bool kill_suidgid) {
   if (is_internal(kernel)) return open_internal(caller, kernel, flags);
-  if (options_.read_only && (writes(flags) || (flags & O_TRUNC))) return posix(EROFS);
+  if (options_.read_only && changes(flags)) return posix(EROFS);
   Ino ino = inside(kernel);
   open_inodes_.add(ino);  // first: an unlink from now on must sustain the inode
-  if (!(flags & O_TRUNC) && !meta::is_checked(who(caller)))
+  bool may_be_too_late = changes(flags) && removals_.any(ino);
+  if (!(flags & O_TRUNC) && !may_be_too_late && !meta::is_checked(who(caller)))
     if (auto hit = client_.cached_attr(ino)) {
       if (auto refused = refuse_open(*hit, flags)) return drop_open(ino), refused;
       return Result<OpenReply>(add_handle(ino, flags, *hit));
@@ -49,6 +51,7 @@ Answer<OpenReply> Volume::open(Caller caller, Ino kernel, std::uint32_t flags, b
 
 Async<OpenReply> Volume::open_slow(meta::Who who, Ino ino, std::uint32_t flags, bool kill_suidgid) {
   auto counted = Guard([this, ino] { drop_open(ino); });  // however this ends without a handle, cancelled too
+  if (changes(flags)) CO_CHECK(co_await removals_.gone(ino));
   CO_CHECK(co_await meta::access(client_, who, ino, access_of(flags)));
   auto attr = co_await meta::getattr(client_, ino);
   if (attr)
@@ -73,6 +76,7 @@ OpenReply Volume::add_handle(Ino ino, std::uint32_t flags, const Attr& attr) {
   handle->ino = ino;
   handle->flags = flags;
   handle->stream = data_.open_stream(ino);
+  handle->losses_told.count = data_.losses().count();
   bool direct = (flags & O_DIRECT) != 0;
   PageCacheVersions::Opened pages;
   if (!data_.dirty(ino)) {
@@ -89,13 +93,39 @@ OpenReply Volume::add_handle(Ino ino, std::uint32_t flags, const Attr& attr) {
           .parallel_writes = direct};
 }
 
+std::shared_ptr<FileHandle> Volume::file_of(Ino ino, HandleId id, std::optional<std::uint32_t> flags) {
+  auto handle = files_.find(id);
+  if (!handle && files_.inherited(id)) handle = adopt_file(ino, id, flags);
+  return handle && handle->ino == ino ? handle : nullptr;
+}
+
+std::shared_ptr<FileHandle> Volume::adopt_file(Ino ino, HandleId id, std::optional<std::uint32_t> flags) {
+  auto handle = std::make_shared<FileHandle>();
+  handle->ino = ino;
+  handle->flags = flags.value_or(O_RDWR);
+  handle->stream = data_.open_stream(ino);
+  handle->losses_told.count = data_.losses().count();
+  handle->may_have_lost = writes(handle->flags);
+  open_inodes_.add(ino);
+  open_inodes_.mark_range_locked(ino);  // perhaps: the locks themselves outlived the process
+  auto kept = files_.adopt(id, handle);
+  if (kept != handle) drop_open(ino);
+  return kept;
+}
+
 void Volume::opened(FileHandle& handle) {
   if (handle.dropping_pages.load(std::memory_order_relaxed) == 0) return;
   if (auto dropping = handle.dropping_pages.exchange(0)) page_cache_.dropped(handle.ino, dropping);
 }
 
 void Volume::drop_open(Ino ino) {
-  if (!open_inodes_.remove(ino)) return;
+  auto left = open_inodes_.remove(ino);
+  if (left == OpenTable::Left::others) return;
+  data_.losses().forget(ino);
+  if (left == OpenTable::Left::none_nameless) release_nameless(ino);
+}
+
+void Volume::release_nameless(Ino ino) {
   background_.spawn([](Volume& volume, Ino gone) -> asio::awaitable<void> {
     if (auto done = co_await meta::release_sustained(volume.client_, gone); !done)
       log::warn("volume.release_sustained",
@@ -160,29 +190,51 @@ Async<void> Volume::settle(Ino ino) { return data_.flush(ino).get(); }
 Answer<void> Volume::flush(Caller, Ino kernel, HandleId id, std::uint64_t lock_owner) {
   if (is_internal(kernel)) return Result<void>{};
   Ino ino = inside(kernel);
-  auto handle = files_.find(id);
-  if (handle) opened(*handle);
-  auto flushing = data_.flush(ino);
+  auto handle = file_of(ino, id);
+  if (!handle) return posix(EBADF);
+  opened(*handle);
+  auto flushing = writes(handle->flags) ? sync(handle) : sync_quietly(ino);
   if (!open_inodes_.range_locked(ino)) return flushing;
-  if (handle) handle->lock_owners.remove(lock_owner);
+  handle->lock_owners.remove(lock_owner);
   return flush_slow(ino, lock_owner, std::move(flushing));
 }
 
 Async<void> Volume::flush_slow(Ino ino, std::uint64_t lock_owner, Answer<void> flushing) {
   auto flushed = co_await std::move(flushing).get();
-  CO_CHECK(co_await meta::release_locks(client_, ino, lock_owner, false));
+  co_await release_locks(ino, lock_owner, false);
   co_return flushed;
 }
 
-Answer<void> Volume::fsync(Caller, Ino kernel, HandleId, bool) {
+Answer<void> Volume::fsync(Caller, Ino kernel, HandleId id, bool) {
   if (is_internal(kernel)) return Result<void>{};
-  return data_.flush(inside(kernel));
+  auto handle = file_of(inside(kernel), id);
+  if (!handle) return posix(EBADF);
+  return sync(handle);
+}
+
+Answer<void> Volume::sync(const std::shared_ptr<FileHandle>& handle) {
+  auto flushing = data_.flush(handle->ino, LossesToldPtr(handle, &handle->losses_told));
+  if (!handle->may_have_lost.exchange(false)) return flushing;
+  return [](Answer<void> first) -> Async<void> {
+    CO_CHECK(co_await std::move(first).get());
+    co_return posix(EIO);
+  }(std::move(flushing));
+}
+
+Answer<void> Volume::sync_quietly(Ino ino) {
+  auto flushing = data_.flush(ino);
+  if (flushing.ready()) return Result<void>{};
+  return [](Async<void> until) -> Async<void> {
+    (void)co_await std::move(until);
+    co_return Result<void>{};
+  }(flushing.later());
 }
 
 Answer<void> Volume::release(Caller, Ino kernel, HandleId id, std::uint64_t lock_owner, bool release_flock) {
   if (is_internal(kernel)) return internals_.remove(id), Result<void>{};
-  auto handle = files_.remove(id);
+  auto handle = file_of(inside(kernel), id);
   if (!handle) return Result<void>{};
+  files_.remove(id);
   bool locked = release_flock || handle->has_flock;
   auto owners = handle->lock_owners.take();
   if (locked || !owners.empty()) lock_releases_.begin(handle->ino);
@@ -196,10 +248,10 @@ Async<void> Volume::release_slow(std::shared_ptr<FileHandle> handle, std::uint64
                                  std::vector<std::uint64_t> range_owners) {
   if (release_flock || !range_owners.empty()) {
     auto released = Guard([this, ino = handle->ino] { lock_releases_.end(ino); });
-    if (release_flock) (void)co_await meta::release_locks(client_, handle->ino, lock_owner, true);
-    for (auto owner : range_owners) (void)co_await meta::release_locks(client_, handle->ino, owner, false);
+    if (release_flock) co_await release_locks(handle->ino, lock_owner, true);
+    for (auto owner : range_owners) co_await release_locks(handle->ino, owner, false);
   }
-  auto flushed = co_await settle(handle->ino);  // written through a mapping after the last close
+  auto flushed = co_await sync(handle).get();  // written through a mapping after the last close
   if (!flushed)
     log::error("volume.release",
                {{"inode", handle->ino.value}, {"error", flushed.error()}, {"remedy", "what was written last is lost"}});
@@ -209,10 +261,10 @@ Async<void> Volume::release_slow(std::shared_ptr<FileHandle> handle, std::uint64
 
 // ---- bytes ------------------------------------------------------------------------------------------------------
 
-std::optional<std::uint64_t> Volume::known_length(Ino ino) const {
+std::optional<Volume::Readable> Volume::readable(Ino ino) const {
   auto pending = data_.pending_length(ino).value_or(0);
   auto hit = client_.cached_attr(ino);
-  return hit ? std::optional(std::max(hit->length, pending)) : std::nullopt;
+  return hit ? std::optional(Readable{std::max(hit->length, pending), FileVersion::of(*hit)}) : std::nullopt;
 }
 
 bool Volume::tracks_access() const { return client_.options().relatime || client_.options().strict_atime; }
@@ -225,15 +277,15 @@ bool Volume::access_is_due(FileHandle& handle) const {
 }
 
 Answer<ReadReply> Volume::read(Caller, Ino kernel, HandleId id, std::uint64_t offset, std::uint32_t size,
-                               std::uint32_t) {
+                               std::uint32_t open_flags) {
   if (is_internal(kernel)) return read_internal(id, offset, size);
-  auto handle = files_.find(id);
+  auto handle = file_of(inside(kernel), id, open_flags);
   if (!handle) return posix(EBADF);
   opened(*handle);
   if (access_is_due(*handle)) return read_touching(std::move(handle), offset, size);
-  auto length = known_length(handle->ino);
-  if (!length) return read_slow(std::move(handle), offset, size);
-  auto answer = data_.read(*handle->stream, handle->ino, offset, size, *length);
+  auto now = readable(handle->ino);
+  if (!now) return read_slow(std::move(handle), offset, size);
+  auto answer = data_.read(*handle->stream, handle->ino, offset, size, now->length, now->version);
   if (answer.ready()) return answer;
   return read_held(std::move(handle), answer.later());
 }
@@ -251,35 +303,50 @@ Async<ReadReply> Volume::read_held(std::shared_ptr<FileHandle>, Async<ReadReply>
 
 Async<ReadReply> Volume::read_slow(std::shared_ptr<FileHandle> handle, std::uint64_t offset, std::uint32_t size) {
   auto pending = data_.pending_length(handle->ino).value_or(0);
-  CO_TRY(auto attr, co_await meta::getattr(client_, handle->ino));
+  CO_TRY(auto attr, co_await or_stale(attr_or_last(handle->ino)));
   auto length = std::max(attr.length, pending);
-  auto answer = data_.read(*handle->stream, handle->ino, offset, size, length);
+  auto answer = data_.read(*handle->stream, handle->ino, offset, size, length, FileVersion::of(attr));
   co_return co_await std::move(answer).get();
 }
 
 /// Where an append goes that the kernel wants at `offset`: it takes the end of the file from what it was told up to a
 /// second ago, and other clients may have appended since. What it then cached is in the wrong place.
 std::uint64_t Volume::append_at(Ino ino, std::uint64_t offset) const {
-  auto end = known_length(ino);
-  if (!end || *end == offset) return offset;
-  if (auto* kernel = kernel_.load()) kernel->forget_data(outside(ino), std::min(offset, *end), 0);
-  return *end;
+  auto now = readable(ino);
+  if (!now || now->length == offset) return offset;
+  if (auto* kernel = kernel_.load()) kernel->forget_data(outside(ino), std::min(offset, now->length), 0);
+  return now->length;
 }
 
 Answer<std::uint32_t> Volume::write(Caller caller, Ino kernel, HandleId id, std::uint64_t offset,
                                     std::span<const std::byte> data, std::uint32_t open_flags, bool kill_suidgid,
                                     bool from_page_cache) {
   if (is_internal(kernel)) return write_internal(id, data);
-  auto handle = files_.find(id);
+  auto handle = file_of(inside(kernel), id, open_flags);
   if (!handle) return posix(EBADF);
   if (options_.read_only) return posix(EROFS);
-  if (!handle->wrote.exchange(true)) page_cache_.forget(handle->ino);
+  if (!handle->wrote.exchange(true)) {
+    page_cache_.forget(handle->ino);
+    handle->losses_told.count = data_.losses().count();
+  } else if (auto lost = data_.losses().since(handle->losses_told.count, handle->ino)) {
+    return lost;
+  }
   if ((open_flags & O_APPEND) && !from_page_cache) offset = append_at(handle->ino, offset);
   if (kill_suidgid) {
     auto hit = client_.cached_attr(handle->ino);
-    if (!hit || (hit->mode & 06000)) return write_killing_suid(who(caller), std::move(handle), offset, data);
+    kill_suidgid = !hit || (hit->mode & 06000);
   }
-  return data_.write(handle->ino, offset, data);
+  auto writing = kill_suidgid ? Answer<std::uint32_t>(write_killing_suid(who(caller), handle, offset, data))
+                              : data_.write(handle->ino, offset, data);
+  bool durable = (open_flags & O_DSYNC) && ((handle->flags | open_flags) & O_DIRECT);
+  return durable ? Answer<std::uint32_t>(write_durably(std::move(handle), std::move(writing))) : std::move(writing);
+}
+
+// For a write through the page cache the kernel sends an FSYNC after it; for a direct one it sends nothing more.
+Async<std::uint32_t> Volume::write_durably(std::shared_ptr<FileHandle> handle, Answer<std::uint32_t> writing) {
+  CO_TRY(auto wrote, co_await std::move(writing).get());
+  CO_CHECK(co_await sync(handle).get());
+  co_return wrote;
 }
 
 Async<std::uint32_t> Volume::write_killing_suid(meta::Who who, std::shared_ptr<FileHandle> handle, std::uint64_t offset,

@@ -56,17 +56,21 @@ Attr Volume::internal_attr(Ino ino) const {
   return attr;
 }
 
-Result<OpenReply> Volume::open_internal(Caller caller, Ino ino, std::uint32_t flags) {
+Answer<OpenReply> Volume::open_internal(Caller caller, Ino ino, std::uint32_t flags) {
   auto as = who(caller);
   auto attr = internal_attr(ino);
   if (meta::is_checked(as) && !(attr.mode & 0004) && as.uid != attr.uid) return posix(EACCES);
   if ((flags & O_ACCMODE) != O_RDONLY && ino != kControlIno) return posix(EACCES);
-  auto handle = std::make_shared<InternalHandle>();
-  handle->ino = ino;
+  auto handle = std::make_shared<InternalHandle>(ino, control_bytes_);
   if (ino == kAccessLogIno) handle->reader = std::make_shared<AccessLogReader>(access_log_);
-  if (ino == kStatsIno && options_.stats_text) handle->content = options_.stats_text();
+  if (ino == kStatsIno && options_.stats_text) return open_stats(std::move(handle));
   if (ino == kConfigIno && options_.config_text) handle->content = options_.config_text();
-  return OpenReply{.handle = internals_.add(std::move(handle)), .direct_io = true};
+  return Result<OpenReply>(OpenReply{.handle = internals_.add(std::move(handle)), .direct_io = true});
+}
+
+Async<OpenReply> Volume::open_stats(std::shared_ptr<InternalHandle> handle) {
+  CO_TRY(handle->content, co_await options_.stats_text());
+  co_return OpenReply{.handle = internals_.add(std::move(handle)), .direct_io = true};
 }
 
 Answer<ReadReply> Volume::read_internal(HandleId id, std::uint64_t offset, std::uint32_t size) {
@@ -74,7 +78,8 @@ Answer<ReadReply> Volume::read_internal(HandleId id, std::uint64_t offset, std::
   if (!handle) return posix(EBADF);
   if (handle->reader) return read_access_log(handle->reader, size);
   std::lock_guard hold(handle->guard);
-  return Result<ReadReply>(text_reply(offset < handle->content.size() ? handle->content.substr(offset, size) : ""));
+  auto at = offset - handle->dropped;  // wraps for what is dropped
+  return Result<ReadReply>(text_reply(at < handle->content.size() ? handle->content.substr(at, size) : ""));
 }
 
 Async<ReadReply> Volume::read_access_log(std::shared_ptr<AccessLogReader> reader, std::uint32_t size) {
@@ -89,8 +94,15 @@ Answer<std::uint32_t> Volume::write_internal(HandleId id, std::span<const std::b
   std::lock_guard hold(handle->guard);
   std::string_view text(reinterpret_cast<const char*>(data.data()), data.size());
   if (handle->request.size() + text.size() > kMaxControlRequest) return posix(EFBIG);
+  if (handle->request.empty()) {
+    handle->dropped += handle->content.size();
+    handle->content = {};
+    handle->held.now(0);
+  }
+  if (control_bytes_ > kMostControlBytes) return posix(ENOBUFS);
   handle->request.append(text);
   handle->content.append(text);  // a reader goes on where the writer stopped
+  handle->held.now(handle->content.size() + handle->request.size());
   if (!control_complete(handle->request)) return Result<std::uint32_t>(accepted);
   return control(handle, accepted);
 }
@@ -115,6 +127,7 @@ Async<std::uint32_t> Volume::control(std::shared_ptr<InternalHandle> handle, std
     reply = control_status(EINVAL);
   std::lock_guard hold(handle->guard);
   handle->content.append(reply);
+  handle->held.now(handle->content.size());
   co_return accepted;
 }
 
@@ -126,7 +139,7 @@ Async<std::string> Volume::control_info(std::string body) {
   if (in.left()) request.recursive = in.u8() != 0;
   if (in.left()) request.raw = in.u8() != 0;
   if (in.left()) request.strict = in.u8() != 0;
-  CO_CHECK(co_await settle(ino));
+  (void)co_await settle(ino);
   co_return co_await info_json(client_, request);
 }
 

@@ -1,6 +1,10 @@
 // Locks: flock and fcntl, asked for and let go.
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 
+#include "core/guard.hpp"
+#include "core/log.hpp"
 #include "vfs/internal_files.hpp"
 #include "vfs/volume.hpp"
 
@@ -8,15 +12,38 @@ namespace kiseki::vfs {
 
 namespace {
 
-constexpr std::uint32_t kUnlock = 2;  // F_UNLCK as the kernel passes it
+constexpr std::uint32_t kUnlock = 2;                  // F_UNLCK as the kernel passes it
+constexpr auto kMostWait = std::chrono::seconds(30);  // for releases: as long as a request waits for a server
+constexpr std::size_t kMostLate = 10'000;             // releases tried again at a time
+constexpr auto kFirstRetry = std::chrono::milliseconds(100), kLastRetry = std::chrono::milliseconds(5000);
 
 }  // namespace
+
+asio::awaitable<void> Volume::release_locks(Ino ino, std::uint64_t owner, bool flocks) {
+  auto released = co_await meta::release_locks(client_, ino, owner, flocks);
+  if (released) co_return;
+  bool again = late_releases_.running() < kMostLate;
+  log::warn(
+      "volume.release_locks",
+      {{"inode", ino.value}, {"error", released.error()}, {"next", again ? "tried again" : "held until unmount"}});
+  if (!again) co_return;
+  lock_releases_.begin(ino);  // a lock the owner takes meanwhile must not go with it
+  late_releases_.spawn(release_late(ino, owner, flocks));
+}
+
+asio::awaitable<void> Volume::release_late(Ino ino, std::uint64_t owner, bool flocks) {
+  auto released = Guard([this, ino] { lock_releases_.end(ino); });
+  for (auto wait = kFirstRetry;; wait = std::min(2 * wait, kLastRetry)) {
+    co_await sleep_for(wait);
+    if (co_await meta::release_locks(client_, ino, owner, flocks)) co_return;
+  }
+}
 
 template <class T>
 Answer<T> Volume::after_releases(Ino ino, Async<T> locking) {
   if (!lock_releases_.any(ino)) return locking;
-  return [](LockReleases& releases, Ino released, Async<T> then) -> Async<T> {
-    CO_CHECK(co_await releases.gone(released));
+  return [](BusyInodes& releases, Ino released, Async<T> then) -> Async<T> {
+    CO_CHECK(co_await with_timeout(kMostWait, releases.gone(released)));
     co_return co_await std::move(then);
   }(lock_releases_, ino, std::move(locking));
 }
@@ -35,7 +62,7 @@ Answer<void> Volume::setlk(Caller, Ino kernel, HandleId id, std::uint64_t owner,
   if (is_internal(kernel)) return posix(EINVAL);
   if (range.type != kUnlock) {
     open_inodes_.mark_range_locked(inside(kernel));
-    if (auto handle = files_.find(id)) handle->lock_owners.add(owner);
+    if (auto handle = file_of(inside(kernel), id)) handle->lock_owners.add(owner);
   }
   meta::RangeLock want{.type = range.type, .pid = range.pid, .start = range.start, .end = range.end};
   return after_releases(inside(kernel), meta::set_lock(client_, inside(kernel), owner, want, wait));
@@ -43,7 +70,7 @@ Answer<void> Volume::setlk(Caller, Ino kernel, HandleId id, std::uint64_t owner,
 
 Answer<void> Volume::flock(Caller, Ino kernel, HandleId id, std::uint64_t owner, std::uint32_t type, bool wait) {
   if (is_internal(kernel)) return posix(EINVAL);
-  if (auto handle = files_.find(id)) handle->has_flock = type != kUnlock;
+  if (auto handle = file_of(inside(kernel), id)) handle->has_flock = type != kUnlock;
   return after_releases(inside(kernel), meta::flock(client_, inside(kernel), owner, type, wait));
 }
 

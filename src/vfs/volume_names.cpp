@@ -156,7 +156,7 @@ Async<void> Volume::remove(meta::Who who, Ino parent, std::string name, bool dir
 
 void Volume::removed(const meta::Removed& gone) {
   if (gone.attr.nlink > 0) return;
-  open_inodes_.mark_unlinked(gone.ino);
+  if (!open_inodes_.mark_unlinked(gone.ino) && gone.sustained) release_nameless(gone.ino);  // closed meanwhile
   nameless_.add(gone.ino, gone.attr);
 }
 

@@ -9,7 +9,7 @@
 namespace kiseki::meta {
 
 /// A volume that lives and dies with the process: for tests. Same semantics as the stored engines; thread-safe.
-class MemoryEngine final : public MetaEngine {
+class MemoryEngine : public MetaEngine {
  public:
   struct Options {
     bool post = false;     ///< every call yields to the loop once before it acts, so that calls interleave

@@ -87,11 +87,13 @@ bool never_written(Txn& txn, Ino ino, const Attr& attr) {
 Result<void> last_link(Txn& txn, const Taking& t, Taken& taken) {
   auto& client = txn.client();
   auto attr = *txn.attr(t.ino);
-  if (attr.is_file() && client.is_open(t.ino) && client.session().value != 0) {
+  if (attr.is_file() && client.session().value != 0) taken.closed = client.keep_closed(t.ino);
+  if (attr.is_file() && client.session().value != 0 && !taken.closed) {
     set_ctime(txn, t.ino, t.now, -1);
     txn.write(PutSustained{client.session(), t.ino});
     txn.write(EraseXattrs{t.ino});
     taken.removed.attr = *txn.attr(t.ino);
+    taken.removed.sustained = true;
     return done();
   }
   TRY_CHECK(erase_inode(txn, t.ino, attr));
@@ -105,7 +107,7 @@ Result<void> last_link(Txn& txn, const Taking& t, Taken& taken) {
 
 Async<Taken> take_directory(Txn& txn, Taking t, Ino trash) {
   auto attr = *txn.attr(t.ino);
-  Taken taken{{t.ino, attr}, false};
+  Taken taken{{t.ino, attr}};
   txn.require(DirEmpty{t.ino}, ENOTEMPTY);
   txn.write(EraseDirStat{t.ino});
   QuotaKey quota{QuotaKind::directory, t.ino.value};
@@ -127,7 +129,7 @@ Async<Taken> take_name(Txn& txn, Ino parent, std::string name, Ino ino, Ino tras
   auto* found = txn.attr(ino);
   if (!found) {  // a dangling entry: nothing was counted for it
     txn.check_attr(ino, kType);
-    co_return Taken{{ino, Attr()}, false};
+    co_return Taken{{ino, Attr()}};
   }
   auto attr = *found;
   txn.check_attr(ino, kType | kFlags | kNlink | kParent | kLength | kUid | kGid);
@@ -142,7 +144,7 @@ Async<Taken> take_name(Txn& txn, Ino parent, std::string name, Ino ino, Ino tras
     txn.check_entry(trash, there);
     if (txn.entry(trash, there)) trash = Ino{0};
   }
-  Taken taken{{ino, attr}, false};
+  Taken taken{{ino, attr}};
   if (trash.value != 0) {
     CO_CHECK(co_await into_trash(txn, t, trash));
     taken.removed.attr = *txn.attr(ino);

@@ -54,7 +54,7 @@ class DamageTest(mounted.MountedTest):
 
 class FullStoreTest(unittest.TestCase):
     def test_a_full_store_is_told_to_the_writer(self):
-        # SEMANTICS: a write that could not be stored is reported once
+        # SEMANTICS: what could not be stored of a file is told to each descriptor open meanwhile, once
         mounted.need(os.geteuid() == 0, "only root can mount a small tmpfs")
         volume = mounted.Volume(self)
         small = volume.objects.rstrip("/")

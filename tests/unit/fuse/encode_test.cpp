@@ -66,10 +66,10 @@ TEST(Encode, Validity) {
 TEST(Encode, OpenFlags) {
   vfs::OpenReply open{HandleId{9}};
   EXPECT_EQ(encode_open(open).open_flags, 0u);
-  open.direct_io = open.no_flush = open.parallel_writes = true;
+  open.direct_io = open.keep_cache = open.parallel_writes = true;
   auto out = encode_open(open);
   EXPECT_EQ(out.fh, 9u);
-  EXPECT_EQ(out.open_flags, std::uint32_t{FOPEN_DIRECT_IO | FOPEN_NOFLUSH | FOPEN_PARALLEL_DIRECT_WRITES});
+  EXPECT_EQ(out.open_flags, std::uint32_t{FOPEN_DIRECT_IO | FOPEN_KEEP_CACHE | FOPEN_PARALLEL_DIRECT_WRITES});
 }
 
 TEST(Encode, ListingStopsBeforeWhatDoesNotFit) {

@@ -29,6 +29,22 @@ TEST(HandleTable, NumbersAreNeverReused) {
   EXPECT_FALSE(table.find(first));
 }
 
+TEST(HandleTable, ALaterProcessGivesOutNoNumberOfAnEarlierOne) {
+  HandleTable<int> earlier;
+  std::vector<HandleId> theirs;
+  for (int i = 0; i < 1000; ++i) theirs.push_back(earlier.add(std::make_shared<int>(i)));
+  HandleTable<int> later;
+  for (int i = 0; i < 1000; ++i) {
+    auto ours = later.add(std::make_shared<int>(i));
+    EXPECT_GT(ours.value, theirs.back().value);
+    EXPECT_FALSE(later.inherited(ours));
+  }
+  EXPECT_TRUE(later.inherited(theirs.front()) && later.inherited(theirs.back()));
+  auto first = later.adopt(theirs[3], std::make_shared<int>(7));
+  EXPECT_EQ(later.adopt(theirs[3], std::make_shared<int>(8)), first) << "once adopted it stays";
+  EXPECT_EQ(later.find(theirs[3]), first);
+}
+
 TEST(LockOwners, RemainUntilTheyCloseOrTheOpenFileGoes) {
   LockOwners owners;
   owners.add(1);
@@ -48,23 +64,23 @@ TEST(OpenTable, TheLastCloseOfANamelessInodeIsTold) {
   EXPECT_TRUE(table.contains(ino));
   table.mark_unlinked(ino);
   EXPECT_EQ(table.unlinked(), std::vector<Ino>{ino});
-  EXPECT_FALSE(table.remove(ino)) << "one open is left";
-  EXPECT_TRUE(table.remove(ino));
+  EXPECT_EQ(table.remove(ino), OpenTable::Left::others) << "one open is left";
+  EXPECT_EQ(table.remove(ino), OpenTable::Left::none_nameless);
   EXPECT_FALSE(table.contains(ino));
 }
 
 TEST(OpenTable, AnInodeThatKeepsItsNameNeedsNothingAtTheLastClose) {
   OpenTable table;
   table.add(Ino{1});
-  EXPECT_FALSE(table.remove(Ino{1}));
-  EXPECT_FALSE(table.remove(Ino{1})) << "a close too many is harmless";
+  EXPECT_EQ(table.remove(Ino{1}), OpenTable::Left::none);
+  EXPECT_EQ(table.remove(Ino{1}), OpenTable::Left::others) << "a close too many is harmless";
 }
 
 TEST(OpenTable, UnlinkingWhatIsNotOpenLeavesNoTrace) {
   OpenTable table;
-  table.mark_unlinked(Ino{5});
+  EXPECT_FALSE(table.mark_unlinked(Ino{5}));
   table.add(Ino{5});
-  EXPECT_FALSE(table.remove(Ino{5}));
+  EXPECT_EQ(table.remove(Ino{5}), OpenTable::Left::none);
 }
 
 TEST(OpenTable, CountsAcrossThreads) {

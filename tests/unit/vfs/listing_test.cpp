@@ -66,7 +66,8 @@ TEST(ShownNames, ARewoundListingShowsEverything) {
 
 TEST(OpenListings, AreFoundWhileTheyAreOpen) {
   OpenListings listings;
-  auto one = std::make_shared<DirHandle>(), other = std::make_shared<DirHandle>();
+  std::atomic<std::size_t> bytes{0};
+  auto one = std::make_shared<DirHandle>(Ino{1}, bytes), other = std::make_shared<DirHandle>(Ino{1}, bytes);
   listings.add(Ino{5}, one);
   listings.add(Ino{5}, other);
   EXPECT_EQ(listings.of(Ino{5}).size(), 2u);

@@ -1,84 +1,18 @@
-#include "vfs/volume.hpp"
-
-#include <fcntl.h>
-#include <gtest/gtest.h>
 #include <linux/fs.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <boost/asio/this_coro.hpp>
 #include <boost/json.hpp>
-#include <cstring>
-#include <map>
 #include <set>
 
 #include "core/big_endian.hpp"
-#include "meta/memory/engine.hpp"
-#include "meta/volume_format.hpp"
-#include "support/run.hpp"
+#include "mounted.hpp"
 #include "vfs/control.hpp"
 #include "vfs/internal_files.hpp"
-#include "vfs/read_stream.hpp"
 
 namespace kiseki::vfs {
 
 namespace {
-
-/// Contents as plain strings that are "committed" at flush; enough to see what the volume asks for.
-class PlainData final : public FileData {
- public:
-  explicit PlainData(meta::Client& client) : client_(client) {}
-  Answer<std::uint32_t> write(Ino ino, std::uint64_t offset, std::span<const std::byte> data) override {
-    auto& text = files[ino];
-    if (text.size() < offset + data.size()) text.resize(offset + data.size());
-    std::memcpy(text.data() + offset, data.data(), data.size());
-    unflushed[ino] = std::max<std::uint64_t>(unflushed[ino], offset + data.size());
-    return Result<std::uint32_t>(static_cast<std::uint32_t>(data.size()));
-  }
-  Answer<void> flush(Ino ino) override {
-    if (!unflushed.contains(ino)) return Result<void>{};
-    return commit(ino);
-  }
-  std::optional<std::uint64_t> pending_length(Ino ino) const override {
-    if (when_asked) when_asked(ino);
-    auto it = unflushed.find(ino);
-    return it == unflushed.end() ? std::nullopt : std::optional(it->second);
-  }
-  bool dirty(Ino ino) const override { return unflushed.contains(ino); }
-  std::optional<Timestamp> pending_mtime(Ino) const override { return std::nullopt; }
-  ReadStreamPtr open_stream(Ino) override {
-    return ReadStreamPtr(new ReadStream({}, std::make_shared<std::atomic<int>>(0)));
-  }
-  Answer<ReadReply> read(ReadStream&, Ino ino, std::uint64_t offset, std::uint32_t size,
-                         std::uint64_t length) override {
-    auto owner = std::make_shared<std::string>(files[ino]);
-    owner->resize(length);
-    auto end = std::min<std::uint64_t>(offset + size, length);
-    ReadReply reply;
-    if (offset < end) reply.pieces.push_back({owner->data() + offset, end - offset});
-    reply.owner = owner;
-    return Result<ReadReply>(std::move(reply));
-  }
-  void invalidate(Ino ino) override { ++invalidated[ino]; }
-  Async<void> compact(Ino, ChunkIndex) override { co_return Result<void>{}; }
-  Async<void> close() override { co_return Result<void>{}; }
-
-  std::map<Ino, std::string> files;
-  std::map<Ino, std::uint64_t> unflushed;
-  std::map<Ino, int> invalidated;
-  std::function<void(Ino)> when_asked = {};  ///< before it is told what is pending
-
- private:
-  Async<void> commit(Ino ino) {
-    auto length = static_cast<std::uint32_t>(unflushed[ino]);
-    CO_TRY(auto id, co_await client_.new_slice_id());
-    Slice slice{.pos = 0, .id = id, .size = length, .off = 0, .len = length};
-    CO_CHECK(co_await meta::write_slice(client_, ino, ChunkIndex{0}, slice, client_.clock().now()));
-    unflushed.erase(ino);
-    co_return Result<void>{};
-  }
-  meta::Client& client_;
-};
 
 /// What the kernel was told to forget.
 struct FakeKernel final : KernelCache {
@@ -88,51 +22,6 @@ struct FakeKernel final : KernelCache {
   std::vector<std::pair<Ino, std::uint64_t>> data;
   std::vector<Ino> attrs;
 };
-
-constexpr Caller kRoot{.uid = 0, .gid = 0, .pid = 1};
-
-struct Mounted {
-  std::shared_ptr<ManualClock> clock = std::make_shared<ManualClock>();
-  meta::Format format;
-  std::unique_ptr<meta::Client> client;
-  std::unique_ptr<PlainData> data;
-  std::unique_ptr<Volume> volume;
-};
-
-/// Runs `body` over a fresh volume in memory, and unmounts it.
-template <class F>
-void with_volume(F body, VolumeOptions options = {}, std::int64_t trash_days = 0) {
-  test::run([&]() -> asio::awaitable<void> {
-    Mounted m;
-    m.format.name = "test";
-    m.format.uuid = "00000000-1111-2222-3333-444444444444";
-    m.format.trash_days = trash_days;
-    m.format.enable_acl = true;
-    auto engine = std::make_shared<meta::MemoryEngine>();
-    auto formatted = co_await meta::format_volume(*engine, m.format, *m.clock);
-    CO_ASSERT_TRUE(formatted.has_value());
-    m.client = std::make_unique<meta::Client>(engine, m.format, m.clock, meta::ClientOptions{});
-    m.client->set_session(SessionId{1});
-    m.data = std::make_unique<PlainData>(*m.client);
-    auto home = co_await asio::this_coro::executor;
-    m.volume = std::make_unique<Volume>(*m.client, *m.data, home, options);
-    co_await body(m);
-    co_await m.volume->destroyed();
-  });
-}
-
-template <class T>
-Async<T> ask(Answer<T> answer) {
-  return std::move(answer).get();
-}
-
-std::span<const std::byte> bytes(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
-
-std::string text_of(const ReadReply& reply) {
-  std::string out;
-  for (auto& piece : reply.pieces) out.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
-  return out;
-}
 
 Async<std::vector<std::string>> names_in(Volume& volume, Ino dir, std::size_t at_a_time = 1000) {
   CO_TRY(auto opened, co_await ask(volume.opendir(kRoot, dir, 0)));
@@ -465,7 +354,7 @@ TEST(Volume, InternalFilesReadAndRefuseChanges) {
         EXPECT_EQ((co_await ask(m.volume->unlink(kRoot, kRootIno, ".stats"))).error(), posix(EPERM));
         EXPECT_EQ((co_await ask(m.volume->mkdir(kRoot, kRootIno, ".config", 0755, 0))).error(), posix(EEXIST));
       },
-      {.stats_text = [] { return std::string("juicefs_uptime 1\n"); }});
+      {.stats_text = []() -> Async<std::string> { co_return std::string("juicefs_uptime 1\n"); }});
 }
 
 std::string control_request(std::uint32_t op, std::string_view body) {

@@ -122,7 +122,7 @@ TEST(Compaction, AChunkFarTooLongHoldsItsWriterUp) {
   });
 }
 
-TEST(Compaction, TheLoserRemovesItsObjects) {
+TEST(Compaction, TheLoserLeavesItsObjectsToWhoReleasesTheSlice) {
   Rig rig;
   rig.options.compaction = false;
   fake::with(rig, [&]() -> asio::awaitable<void> {
@@ -139,7 +139,9 @@ TEST(Compaction, TheLoserRemovesItsObjects) {
     });
     CO_ASSERT_OK(co_await rig.data->compact(kFile, kFirst));
     EXPECT_EQ(rig.meta->compactions, 0);
-    EXPECT_EQ(rig.memory->count(), objects);
+    EXPECT_EQ(rig.meta->released.size(), 1u);
+    EXPECT_EQ(rig.memory->count(), objects + 1);
+    EXPECT_EQ(rig.store->requests(object::Method::remove), 0u) << "nothing is deleted twice";
   });
 }
 

@@ -63,8 +63,11 @@ class Meta final : public SliceMeta {
                         Slice with) override {
     std::lock_guard lock(mutex);
     auto& list = chunks[{ino, index}];
-    if (seen.size() < first + count || list.size() < seen.size() || !std::equal(seen.begin(), seen.end(), list.begin()))
+    if (seen.size() < first + count || list.size() < seen.size() ||
+        !std::equal(seen.begin(), seen.end(), list.begin())) {
+      released.push_back({with.id, with.size});
       co_return posix(ESTALE);
+    }
     for (auto i = first; i < first + count; ++i)
       if (--refs[list[i].id] == 0 && list[i].id.value != 0) released.push_back({list[i].id, list[i].size});
     list.erase(list.begin() + first, list.begin() + first + count);
@@ -143,7 +146,7 @@ struct Rig {
     EXPECT_LE(arena.used_bytes(), arena.limit_bytes());
     co_return Result<void>{};
   }
-  Async<void> flush(Ino ino) { return data->flush(ino).get(); }
+  Async<void> flush(Ino ino) { return data->flush(ino, told).get(); }
   Async<std::vector<std::byte>> read(Ino ino, std::uint64_t at, std::uint32_t size, std::uint64_t length,
                                      ReadStream* stream = nullptr) {
     auto own = data->open_stream(ino);
@@ -168,6 +171,7 @@ struct Rig {
   BufferArena arena;
   FileDataOptions options;
   std::unique_ptr<FileData> data;
+  LossesToldPtr told = std::make_shared<LossesTold>();  ///< of the one open file that flushes
   int ready_writes = 0, ready_reads = 0;
 };
 

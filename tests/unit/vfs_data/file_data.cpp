@@ -160,7 +160,7 @@ TEST(FileData, AnUploadThatFailsIsTriedAgainAndNothingIsLost) {
 }
 
 TEST(FileData, AFullStoreSaysSoOnceAndLeavesNoObjects) {
-  // SEMANTICS: a write that could not be stored is reported once, by the next write, fsync or close of the file
+  // SEMANTICS: what could not be stored of a file is told to each descriptor open meanwhile, once
   Rig rig;
   fake::with(rig, [&]() -> asio::awaitable<void> {
     int puts = 0;
@@ -181,19 +181,24 @@ TEST(FileData, AFullStoreSaysSoOnceAndLeavesNoObjects) {
   });
 }
 
-TEST(FileData, AnErrorSticksToTheFileUntilAFlushReturnedIt) {
+TEST(FileData, WhatIsLostIsToldOnceToEachWhoHadTheFileOpen) {
   Rig rig;
   fake::with(rig, [&]() -> asio::awaitable<void> {
     rig.meta->write_errors = {posix(EDQUOT)};
     CO_ASSERT_OK(co_await rig.write(kFile, 0, pattern(1000, 11)));
     for (int i = 0; i < 40 && rig.data->dirty(kFile); ++i) co_await sleep_for(std::chrono::milliseconds(100));
-    auto refused = co_await rig.write(kFile, 0, pattern(10, 1));
-    CO_ASSERT_TRUE(!refused);
-    EXPECT_EQ(refused.error(), posix(EDQUOT));
-    auto flushed = co_await rig.flush(kFile);
-    CO_ASSERT_TRUE(!flushed);
-    EXPECT_EQ(flushed.error(), posix(EDQUOT));
-    CO_ASSERT_OK(co_await rig.flush(kFile));
+    EXPECT_EQ(rig.data->losses().since(0, kFile), posix(EDQUOT));
+    EXPECT_FALSE(rig.data->losses().since(0, Ino{8}));
+    CO_ASSERT_OK(co_await rig.data->flush(kFile).get());  // who only waits takes it from nobody
+    auto other = std::make_shared<LossesTold>(), later = std::make_shared<LossesTold>();
+    later->count = rig.data->losses().count();
+    for (auto told : {rig.told, other}) {
+      auto flushed = co_await rig.data->flush(kFile, told).get();
+      CO_ASSERT_TRUE(!flushed);
+      EXPECT_EQ(flushed.error(), posix(EDQUOT));
+    }
+    for (auto told : {rig.told, other, later}) CO_ASSERT_OK(co_await rig.data->flush(kFile, told).get());
+    EXPECT_FALSE(rig.data->dirty(kFile));
     CO_ASSERT_OK(co_await rig.write(Ino{8}, 0, pattern(10, 1)));
     EXPECT_EQ(rig.memory->count(), 0u);
   });

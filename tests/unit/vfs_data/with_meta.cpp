@@ -9,6 +9,10 @@
 namespace kiseki::vfs {
 namespace {
 
+struct OpenedLate : meta::OpenInodes {
+  bool is_open(Ino) const override { return true; }
+};
+
 TEST(FileDataOverMeta, ScatteredWritesAreCommittedTogetherAndGoWithTheirFile) {
   test::run([]() -> asio::awaitable<void> {
     auto home = co_await asio::this_coro::executor;
@@ -27,7 +31,7 @@ TEST(FileDataOverMeta, ScatteredWritesAreCommittedTogetherAndGoWithTheirFile) {
     options.clock = clock;
     options.home = home;
     options.compaction = false;
-    SliceReaper reaper(client, store, options.layout, nullptr, home, {});
+    SliceReaper reaper(client, store, options.layout, home, {});
     client.set_reaper(&reaper);
     auto data = make_file_data(make_slice_meta(client), store, arena, options);
 
@@ -61,6 +65,11 @@ TEST(FileDataOverMeta, ScatteredWritesAreCommittedTogetherAndGoWithTheirFile) {
     *reply = ReadReply{};
 
     CO_ASSERT_OK(co_await meta::unlink(client, {}, kRootIno, "f"));
+    OpenedLate late;  // while the name went
+    client.set_open_inodes(&late);
+    co_await sleep_for(std::chrono::milliseconds(200));
+    EXPECT_GT(store->count(), 0u) << "somebody reads it";
+    client.set_open_inodes(nullptr);
     co_await reaper.drain();
     EXPECT_EQ(store->count(), 0u) << "the last reference of every slice went";
     stream.reset();
