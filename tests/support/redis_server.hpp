@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <cstring>
@@ -56,6 +57,7 @@ inline std::string say(std::uint16_t port, const std::string& bytes, std::size_t
     char buffer[4096];
     while (out.size() < enough) {
       auto got = ::recv(fd, buffer, sizeof buffer, 0);
+      if (got < 0 && errno == EINTR) continue;  // work this thread gave to io_uring completes
       if (got <= 0) break;
       out.append(buffer, static_cast<std::size_t>(got));
     }

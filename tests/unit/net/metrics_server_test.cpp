@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,8 @@ class RawClient {
   bool receive() {
     char buffer[4096];
     auto got = ::recv(fd_, buffer, sizeof buffer, 0);
+    // Work that this thread gave to io_uring interrupts it when it completes.
+    while (got < 0 && errno == EINTR) got = ::recv(fd_, buffer, sizeof buffer, 0);
     if (got > 0) pending_.append(buffer, static_cast<std::size_t>(got));
     return got > 0;
   }
