@@ -68,6 +68,7 @@ constexpr Flag kMount[] = {
      {.about_env = "SKIP_BACKUP_META_CHECK", .effect = kNone}},
     {"backup-skip-trash", "", kBool, "false", "metadata backups without the trash", "METADATA", {.effect = kNone}},
     {"heartbeat", "", kTime, "12s", "interval at which the session says it is alive", "METADATA"},
+    {"stale-reads", "", kTime, "1m", "how old what memory knows may be told while Redis is away; 0: not", "METADATA"},
     {"no-bgjob", "", kBool, "false", "no background cleaning", "METADATA"},
     {"atime-mode",
      "",

@@ -149,6 +149,7 @@ void plan_metadata(const Settings& settings, MountPlan& plan) {
   plan.client.relatime = settings.text("atime-mode") == "relatime";
   plan.session.cache_symlinks = !plan.client.strict_atime && !plan.client.relatime;
   plan.heartbeat = duration_cast<milliseconds>(settings.duration("heartbeat"));
+  plan.client.stale_reads = settings.duration("stale-reads");
   plan.background_jobs = !settings.on("no-bgjob");
   plan.max_deletes = static_cast<std::size_t>(settings.integer("max-deletes"));
 }

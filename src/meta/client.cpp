@@ -51,7 +51,7 @@ Client::Client(std::shared_ptr<MetaEngine> engine, Format format, std::shared_pt
       format_(std::make_shared<const Format>(std::move(format))),
       clock_(std::move(clock)),
       options_(options),
-      cache_(options.cache_records, engine_->sequential()),
+      cache_(options.cache_records, engine_->sequential(), options.stale_reads),
       inodes_(std::make_unique<IdBatch>(Counter::next_inode, 1024)),
       slices_(std::make_unique<IdBatch>(Counter::next_slice, 4096)),
       acls_(std::make_unique<AclBook>()),
@@ -66,11 +66,40 @@ void Client::set_format(Format format) {
   std::atomic_store(&format_, std::shared_ptr<const Format>(std::make_shared<const Format>(std::move(format))));
 }
 
+std::optional<Result<InodeEntry>> Client::cached_lookup(Ino parent, std::string_view name) {
+  auto view = answering();
+  if (!view) return std::nullopt;
+  auto entry = cache_.entry(parent, name, *view);
+  if (!entry || (parent == kRootIno && name == kTrashName)) return std::nullopt;
+  if (!*entry) return Result<InodeEntry>(posix(ENOENT));
+  auto attr = cache_.attr((*entry)->ino, *view);
+  if (!attr) return std::nullopt;
+  return Result<InodeEntry>(InodeEntry{(*entry)->ino, *attr});
+}
+
 Async<Records> Client::fetch(Keys keys) {
   auto ticket = cache_.ticket();
   auto wanted = keys;
   CO_TRY(auto records, co_await engine_->fetch(std::move(wanted)));
   if (records.size() != keys.size()) co_return posix(EIO);
+  install(ticket, keys, records);
+  co_return records;
+}
+
+Async<Records> Client::read(Keys keys) {
+  auto ticket = cache_.ticket();
+  auto wanted = keys;
+  auto records = co_await engine_->fetch_if_reachable(std::move(wanted));
+  if (records && records->size() != keys.size()) co_return posix(EIO);
+  if (records) install(ticket, keys, *records);
+  if (records || records.error() != posix(EHOSTUNREACH)) co_return records;
+  if (answers_stale()) {
+    if (auto old = remembered(keys)) co_return *old;
+  }
+  co_return co_await fetch(std::move(keys));  // waits
+}
+
+void Client::install(RecordCache::Ticket ticket, const Keys& keys, const Records& records) {
   for (std::size_t i = 0; i < keys.size(); ++i) {
     auto* child = std::get_if<ChildKey>(&keys[i]);
     if (!child) {
@@ -82,7 +111,41 @@ Async<Records> Client::fetch(Keys keys) {
     if (entry && attr && keys[i - 1] == Key(EntryKey{child->parent, child->name}))
       install_child(ticket, entry->ino, *attr);
   }
-  co_return records;
+}
+
+std::optional<Records> Client::remembered(const Keys& keys) {
+  Records found;
+  for (auto& key : keys) {
+    auto record = remembered(key);
+    if (!record) return std::nullopt;
+    found.push_back(std::move(*record));
+  }
+  return found;
+}
+
+std::optional<Record> Client::remembered(const Key& key) {
+  constexpr auto kView = RecordCache::View::remembered;
+  if (auto* k = std::get_if<AttrKey>(&key)) return cache_.attr(k->ino, kView);
+  if (auto* k = std::get_if<SymlinkKey>(&key)) return cache_.symlink(k->ino, kView);
+  if (auto* k = std::get_if<EntryKey>(&key)) {
+    auto entry = cache_.entry(k->parent, k->name, kView);
+    if (!entry) return std::nullopt;
+    return *entry ? Record(**entry) : Record();
+  }
+  if (auto* k = std::get_if<ChildKey>(&key)) {
+    auto entry = cache_.entry(k->parent, k->name, kView);
+    if (!entry) return std::nullopt;
+    return *entry ? remembered(AttrKey{(*entry)->ino}) : Record();
+  }
+  if (auto* k = std::get_if<ChunkKey>(&key)) {
+    auto slices = cache_.slices(k->ino, k->index, kView);
+    return slices ? std::optional<Record>(*slices) : std::nullopt;
+  }
+  if (auto* k = std::get_if<XattrsKey>(&key)) {
+    auto all = cache_.xattrs(k->ino, kView);
+    return all ? std::optional<Record>(*all) : std::nullopt;
+  }
+  return std::nullopt;
 }
 
 Async<Outcome> Client::commit(Commit commit) {

@@ -28,6 +28,7 @@ class OpenInodes {
   virtual std::shared_ptr<const void> keep_closed(Ino ino) const {
     return is_open(ino) ? nullptr : std::make_shared<char>();  // enough where nobody opens files meanwhile
   }
+  virtual std::vector<Ino> nameless() const { return {}; }  ///< those open that lost their last name; likewise
 };
 
 /// What happens with data whose last reference went; the volume deletes the objects. Any thread, never blocks.
@@ -52,6 +53,8 @@ struct ClientOptions {
   std::chrono::milliseconds skip_dir_mtime{100};  ///< a parent's times may lag this much (JuiceFS default)
   bool strict_atime = false, relatime = false;    ///< default: noatime
   std::size_t cache_records = 200'000;            ///< bound of the record cache
+  /// How old an answer from memory may be while the engine is out of reach; 0: then there is none.
+  std::chrono::nanoseconds stale_reads{std::chrono::seconds(60)};
 };
 
 /// One client of a volume: engine, record cache, format, ids. Outlives every operation; operations (meta/ops.hpp) are
@@ -76,33 +79,42 @@ class Client {
   std::shared_ptr<const void> keep_closed(Ino ino) const {
     return open_ ? open_->keep_closed(ino) : std::make_shared<char>();
   }
+  std::vector<Ino> open_nameless() const { return open_ ? open_->nameless() : std::vector<Ino>(); }
   DataReaper* reaper() { return reaper_; }
 
   // ---- answers from memory: no coroutine, < 1 us ----
-  // Each asks coherent() before it reads: what it then finds was what the engine held at some moment of the call.
+  // Each asks coherent() before it reads: what it then finds was what the engine held at some moment of the call. While
+  // the engine is out of reach, what it held when it was last heard of.
 
+  /// The engine is out of reach, and memory answers with what it remembers.
+  bool answers_stale() const { return engine_->away() && cache_.remembers(); }
+  /// Which view of the cache may answer by itself now; nothing: none.
+  std::optional<RecordCache::View> answering() const {
+    if (engine_->coherent()) return RecordCache::View::now;
+    return answers_stale() ? std::optional(RecordCache::View::remembered) : std::nullopt;
+  }
   /// Nothing when the cache may not answer by itself.
-  std::optional<Attr> cached_attr(Ino ino) { return engine_->coherent() ? cache_.attr(ino) : std::nullopt; }
+  std::optional<Attr> cached_attr(Ino ino) {
+    auto view = answering();
+    return view ? cache_.attr(ino, *view) : std::nullopt;
+  }
   std::optional<std::optional<Entry>> cached_entry(Ino parent, std::string_view name) {
-    return engine_->coherent() ? cache_.entry(parent, name) : std::nullopt;
+    auto view = answering();
+    return view ? cache_.entry(parent, name, *view) : std::nullopt;
   }
   /// What lookup() would answer: ENOENT, or the inode with its attributes.
-  std::optional<Result<InodeEntry>> cached_lookup(Ino parent, std::string_view name) {
-    if (!engine_->coherent()) return std::nullopt;
-    auto entry = cache_.entry(parent, name);
-    if (!entry || (parent == kRootIno && name == kTrashName)) return std::nullopt;
-    if (!*entry) return Result<InodeEntry>(posix(ENOENT));
-    auto attr = cache_.attr((*entry)->ino);
-    if (!attr) return std::nullopt;
-    return Result<InodeEntry>(InodeEntry{(*entry)->ino, *attr});
-  }
+  std::optional<Result<InodeEntry>> cached_lookup(Ino parent, std::string_view name);
   std::shared_ptr<const Slices> cached_slices(Ino ino, ChunkIndex index) {
-    return engine_->coherent() ? cache_.slices(ino, index) : nullptr;
+    auto view = answering();
+    return view ? cache_.slices(ino, index, *view) : nullptr;
   }
 
   // ---- the engine, with the cache kept right ----
   /// Reads records; what can be cached is (of a ChildKey right behind its EntryKey too).
   Async<Records> fetch(Keys keys);
+  /// As `fetch`, for who only wants to know: while the engine is out of reach, what is remembered, if that is all
+  /// there.
+  Async<Records> read(Keys keys);
   /// Caches an attribute that was read by a name.
   void install_child(RecordCache::Ticket ticket, Ino ino, const Attr& attr) {
     if (engine_->hears_of_children()) return cache_.install_attr(ticket, ino, attr);
@@ -125,6 +137,9 @@ class Client {
 
  private:
   struct IdBatch;
+  void install(RecordCache::Ticket ticket, const Keys& keys, const Records& records);
+  std::optional<Records> remembered(const Keys& keys);
+  std::optional<Record> remembered(const Key& key);
   std::shared_ptr<MetaEngine> engine_;
   std::shared_ptr<const Format> format_;
   std::shared_ptr<const Clock> clock_;

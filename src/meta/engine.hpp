@@ -26,6 +26,9 @@ class ChangeObserver {
   virtual void changed_elsewhere(const Key& key) noexcept = 0;   ///< one record, by another client
   virtual void entries_changed_elsewhere(Ino dir) noexcept = 0;  ///< some or all names of a directory
   virtual void everything_may_have_changed() noexcept = 0;
+  /// Others' changes are not heard of any more: what is known was right until now. In force again with
+  /// everything_may_have_changed().
+  virtual void out_of_touch() noexcept { everything_may_have_changed(); }
 };
 
 struct ListedEntry {
@@ -67,12 +70,21 @@ class MetaEngine {
 
   /// Reads records in one round trip, however many keys.
   virtual Async<Records> fetch(Keys keys) = 0;
+  /// The same for who can do without: EHOSTUNREACH, instead of waiting, as soon as the engine is away().
+  virtual Async<Records> fetch_if_reachable(Keys keys) { return fetch(std::move(keys)); }
   /// Applies every write if every check holds, else nothing. Atomic and, on return, as durable as the engine promises.
   virtual Async<Outcome> commit(Commit commit) = 0;
 
   /// True when records cached since the last `everything_may_have_changed` are still what the engine holds, apart from
   /// what the observer was told since: then a cache may answer a lookup by itself. Cheap, never blocks, any thread.
   virtual bool coherent() const noexcept = 0;
+  /// True when the observer may hear of others' changes only a moment after they were made. Then what `coherent` lets
+  /// a cache answer may be older by that moment; who must not be behind anybody awaits `catch_up` first.
+  virtual bool lags() const noexcept { return false; }
+  /// Until the observer has heard of every change made before this call. At most one round trip.
+  virtual Async<void> catch_up() { co_return Result<void>(); }
+  /// True while the store cannot be reached: calls wait. Cheap, never blocks, any thread.
+  virtual bool away() const noexcept { return false; }
   /// True when the observer hears of all commits in the order in which they were made.
   virtual bool sequential() const noexcept { return true; }
   /// False when nothing is heard of attributes that were read by a name (ChildKey, scan_entries): then they are right

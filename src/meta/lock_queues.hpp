@@ -30,6 +30,7 @@ class LockQueues final : public ChangeObserver {
   }
   void entries_changed_elsewhere(Ino dir) noexcept override { next_.entries_changed_elsewhere(dir); }
   void everything_may_have_changed() noexcept override { next_.everything_may_have_changed(); }
+  void out_of_touch() noexcept override { next_.out_of_touch(); }
 
  private:
   static constexpr std::size_t kSignals = 64;

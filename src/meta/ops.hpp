@@ -82,6 +82,11 @@ struct PlacedSlice {  ///< a record and the chunk it goes to
   ChunkIndex index;
   Slice slice;
 };
+/// A change of attributes that goes with records of the same file, after them.
+struct AttrOrder {
+  Who who;
+  AttrChange change;
+};
 struct WrittenSlices {
   struct Chunk {
     ChunkIndex index;
@@ -89,10 +94,12 @@ struct WrittenSlices {
   };
   std::vector<Chunk> chunks;  ///< each chunk touched, once
   Attr attr;
+  std::error_code refused;  ///< why the AttrOrder was not carried out; the records were written
 };
 /// Appends many records of one file in one commit, in order. Several may show parts of one slice: it then counts as
 /// many references. Errors as write_slice.
-Async<WrittenSlices> write_slices(Client&, Ino ino, std::vector<PlacedSlice> records, Timestamp mtime);
+Async<WrittenSlices> write_slices(Client&, Ino ino, std::vector<PlacedSlice> records, Timestamp mtime,
+                                  std::optional<AttrOrder> with = {});
 struct CopiedRange {
   std::uint64_t bytes = 0;
   Attr attr;

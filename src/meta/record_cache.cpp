@@ -1,5 +1,7 @@
 #include "meta/record_cache.hpp"
 
+#include <time.h>
+
 #include <algorithm>
 
 #include "meta/patch.hpp"
@@ -22,8 +24,8 @@ bool is_small(const Xattrs& all) {
 
 }  // namespace
 
-RecordCache::RecordCache(std::size_t max_records, bool sequential)
-    : max_records_(std::max<std::size_t>(max_records, kShards)), sequential_(sequential) {}
+RecordCache::RecordCache(std::size_t max_records, bool sequential, std::chrono::nanoseconds remember_for)
+    : max_records_(std::max<std::size_t>(max_records, kShards)), sequential_(sequential), remember_for_(remember_for) {}
 
 // ---- slots --------------------------------------------------------------------------------------------------------
 
@@ -66,8 +68,8 @@ void touched_by(const Write& write, OnIno on_ino, OnName on_name) {
 
 }  // namespace
 
-RecordCache::Ticket RecordCache::ticket() const {
-  auto gen = generation();
+RecordCache::Ticket RecordCache::ticket(View view) const {
+  auto gen = generation(view);
   return {sequence_.load(std::memory_order_seq_cst), gen};
 }
 
@@ -129,9 +131,13 @@ std::optional<RecordCache::Guess<Attr>> RecordCache::guess_attr(Ino ino) {
 }
 
 std::optional<RecordCache::Guess<std::optional<Entry>>> RecordCache::guess_entry(Ino parent, std::string_view name) {
+  return find_entry(parent, name, generation());
+}
+
+std::optional<RecordCache::Guess<std::optional<Entry>>> RecordCache::find_entry(Ino parent, std::string_view name,
+                                                                                std::uint32_t gen) {
   auto& shard = shard_of(parent);
   std::lock_guard lock(shard.mutex);
-  auto gen = generation();
   if (auto* found = shard.entries.find(NameView{parent, name}, gen))
     return Guess<std::optional<Entry>>{
         found->entry, found->since != 0 && found->since >= shard.slots[slot_of(parent) % kSlots].names_changed};
@@ -139,35 +145,55 @@ std::optional<RecordCache::Guess<std::optional<Entry>>> RecordCache::guess_entry
   return std::nullopt;
 }
 
-std::optional<Attr> RecordCache::attr(Ino ino) {
-  auto guess = guess_attr(ino);
-  return guess && guess->certain ? std::optional(guess->value) : std::nullopt;
+namespace {
+
+/// Cheap, and fine enough for "lately".
+std::uint32_t coarse_seconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return static_cast<std::uint32_t>(now.tv_sec) + 1;
 }
 
-std::optional<std::optional<Entry>> RecordCache::entry(Ino parent, std::string_view name) {
-  auto guess = guess_entry(parent, name);
+}  // namespace
+
+bool RecordCache::remembers() const {
+  return remembered_ != 0 && std::chrono::steady_clock::now().time_since_epoch() - right_until_.load() <= remember_for_;
+}
+
+std::optional<Attr> RecordCache::attr(Ino ino, View view) {
+  auto& shard = shard_of(ino);
+  std::lock_guard lock(shard.mutex);
+  auto* found = shard.attrs.find(ino, generation(view));
+  if (!found) return std::nullopt;
+  auto lately = [&] { return std::chrono::seconds(coarse_seconds() - found->read_at) <= remember_for_; };
+  auto told = found->certain || (view == View::remembered && found->read_at != 0 && lately());
+  return told ? std::optional(found->value) : std::nullopt;
+}
+
+std::optional<std::optional<Entry>> RecordCache::entry(Ino parent, std::string_view name, View view) {
+  auto guess = find_entry(parent, name, generation(view));
   if (!guess || !guess->certain) return std::nullopt;
   return std::optional<std::optional<Entry>>(std::in_place, guess->value);
 }
 
-std::shared_ptr<const Slices> RecordCache::slices(Ino ino, ChunkIndex index) {
+std::shared_ptr<const Slices> RecordCache::slices(Ino ino, ChunkIndex index, View view) {
   auto& shard = shard_of(ino);
   std::lock_guard lock(shard.mutex);
-  auto* found = shard.chunks.find(ChunkId{ino, index}, generation());
+  auto* found = shard.chunks.find(ChunkId{ino, index}, generation(view));
   return found ? *found : nullptr;
 }
 
-std::optional<std::string> RecordCache::symlink(Ino ino) {
+std::optional<std::string> RecordCache::symlink(Ino ino, View view) {
   auto& shard = shard_of(ino);
   std::lock_guard lock(shard.mutex);
-  auto* found = shard.symlinks.find(ino, generation());
+  auto* found = shard.symlinks.find(ino, generation(view));
   return found ? std::optional(*found) : std::nullopt;
 }
 
-std::shared_ptr<const Xattrs> RecordCache::xattrs(Ino ino) {
+std::shared_ptr<const Xattrs> RecordCache::xattrs(Ino ino, View view) {
   auto& shard = shard_of(ino);
   std::lock_guard lock(shard.mutex);
-  auto* found = shard.xattrs.find(ino, generation());
+  auto* found = shard.xattrs.find(ino, generation(view));
   return found ? *found : nullptr;
 }
 
@@ -214,7 +240,7 @@ void RecordCache::make_room(Shard& shard) {
 void RecordCache::install_attr(Ticket ticket, Ino ino, const Attr& attr) {
   auto& shard = shard_of(ino);
   std::lock_guard lock(shard.mutex);
-  if (may_install(shard, slot_of(ino), ticket)) store(shard, shard.attrs, ino, Guess<Attr>{attr, true});
+  if (may_install(shard, slot_of(ino), ticket)) store(shard, shard.attrs, ino, Guess<Attr>{attr, true, 0});
 }
 
 void RecordCache::install_unheard_attr(Ticket ticket, Ino ino, const Attr& attr) {
@@ -222,7 +248,8 @@ void RecordCache::install_unheard_attr(Ticket ticket, Ino ino, const Attr& attr)
   std::lock_guard lock(shard.mutex);
   auto* known = shard.attrs.find(ino, generation());
   if (known && known->certain) return;
-  if (may_install(shard, slot_of(ino), ticket)) store(shard, shard.attrs, ino, Guess<Attr>{attr, false});
+  if (may_install(shard, slot_of(ino), ticket))
+    store(shard, shard.attrs, ino, Guess<Attr>{attr, false, coarse_seconds()});
 }
 
 void RecordCache::install_entry(Ticket ticket, Ino parent, std::string_view name, std::optional<Entry> entry) {
@@ -268,7 +295,8 @@ void RecordCache::install(Ticket ticket, const Key& key, const Record& record) {
 
 // ---- hearing of changes -------------------------------------------------------------------------------------------
 
-/// Applies the writes of one commit, each under the lock of its shard.
+/// Applies the writes of one commit, each under the lock of its shard. What is remembered goes with the first change of
+/// our own: nobody shall be told what was before it.
 class RecordCache::Applier {
  public:
   Applier(RecordCache& cache, const Commit& commit) : cache_(cache), commit_(commit), gen_(cache.generation()) {}
@@ -293,7 +321,7 @@ class RecordCache::Applier {
   void apply(const PutAttr& w) {
     bool fresh_directory = w.attr.is_dir() && made_empty(w.ino);
     locked(w.ino, [&](Shard& s) {
-      cache_.store(s, s.attrs, w.ino, Guess<Attr>{w.attr, !doubt_});
+      cache_.store(s, s.attrs, w.ino, Guess<Attr>{w.attr, !doubt_, 0});
       if (doubt_) return;
       if (fresh_directory) cache_.store(s, s.complete, w.ino, true);
       // Whole attributes are put for new inodes only: nothing was written to this file yet.
@@ -304,9 +332,9 @@ class RecordCache::Applier {
   void apply(const PatchAttr& w) {
     locked(w.ino, [&](Shard& s) {
       auto* attr = s.attrs.find(w.ino, gen_);
-      if (!attr) return;
+      if (!attr) return cache_.drop(s.attrs, w.ino);
       meta::patch(attr->value, w);
-      attr->certain &= !doubt_;
+      if (doubt_) attr->certain = false, attr->read_at = 0;
     });
   }
   void apply(const EraseAttr& w) {
@@ -342,7 +370,7 @@ class RecordCache::Applier {
   void change_xattrs(Ino ino, Change change) {
     locked(ino, [&](Shard& s) {
       auto* found = s.xattrs.find(ino, gen_);
-      if (!found) return;
+      if (!found) return cache_.drop(s.xattrs, ino);
       auto copy = std::make_shared<Xattrs>(**found);
       change(*copy);
       if (doubt_ || !is_small(*copy)) return cache_.drop(s.xattrs, ino);
@@ -362,8 +390,7 @@ class RecordCache::Applier {
   void change_chunk(const ChunkKey& key, Change change) {
     locked(key.ino, [&](Shard& s) {
       auto* found = s.chunks.find(ChunkId{key.ino, key.index}, gen_);
-      if (!found) return;
-      if (doubt_) return cache_.drop(s.chunks, ChunkId{key.ino, key.index});
+      if (!found || doubt_) return cache_.drop(s.chunks, ChunkId{key.ino, key.index});
       auto copy = std::make_shared<Slices>(**found);
       change(*copy);
       *found = std::move(copy);
@@ -418,7 +445,7 @@ void RecordCache::drop_changed(const Key& key) {
   mark_changed(shard, slot);
   if (shard.slots[slot % kSlots].pending > 0) shard.slots[slot % kSlots].doubt = true;
   if (auto* attr = std::get_if<AttrKey>(&key)) {
-    if (auto* known = shard.attrs.find(attr->ino, generation())) known->certain = false;
+    if (auto* known = shard.attrs.find(attr->ino, generation())) known->certain = false, known->read_at = 0;
   } else if (auto* name = std::get_if<EntryKey>(&key)) {
     if (auto* known = shard.entries.find(NameView{name->parent, name->name}, generation())) known->since = 0;
     drop(shard.complete, name->parent);
@@ -458,6 +485,14 @@ void RecordCache::entries_changed_elsewhere(Ino dir) noexcept {
   drop(shard.complete, dir);
 }
 
-void RecordCache::everything_may_have_changed() noexcept { generation_.fetch_add(1, std::memory_order_acq_rel); }
+void RecordCache::everything_may_have_changed() noexcept {
+  remembered_ = 0;
+  generation_.fetch_add(1, std::memory_order_acq_rel);
+}
+
+void RecordCache::out_of_touch() noexcept {
+  right_until_ = std::chrono::steady_clock::now().time_since_epoch();
+  remembered_ = generation_.fetch_add(1, std::memory_order_acq_rel);
+}
 
 }  // namespace kiseki::meta

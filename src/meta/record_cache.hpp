@@ -2,6 +2,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -28,33 +29,45 @@ namespace kiseki::meta {
 /// What somebody else changed, and what commits changed whose order is not known, stays as a guess: good enough to plan
 /// a commit that checks it, but no answer.
 ///
+/// When the engine is out of touch, what was right until then is remembered for a while beside what is learnt from then
+/// on, for who would rather have an old answer than none.
+///
 /// Bounded by the number of records; thread-safe, sharded by inode, never blocks for long.
 class RecordCache final : public ChangeObserver {
  public:
-  /// `sequential`: the engine tells of all commits in their order (MetaEngine::sequential).
-  RecordCache(std::size_t max_records, bool sequential);
+  /// `sequential`: the engine tells of all commits in their order (MetaEngine::sequential). `remember_for`: how old
+  /// what is remembered may get.
+  RecordCache(std::size_t max_records, bool sequential, std::chrono::nanoseconds remember_for = {});
 
   // ---- reading: a hash and a short lock; nothing when not known here ----
-  std::optional<Attr> attr(Ino ino);
+  enum class View {
+    now,
+    remembered,  ///< what was right when the engine was last in touch, or had been read shortly before
+  };
+  /// Whether there is something remembered, young enough.
+  bool remembers() const;
+  std::optional<Attr> attr(Ino ino, View view = View::now);
   /// The inner optional is empty when the name is known not to exist.
-  std::optional<std::optional<Entry>> entry(Ino parent, std::string_view name);
+  std::optional<std::optional<Entry>> entry(Ino parent, std::string_view name, View view = View::now);
   template <class T>
   struct Guess {
     T value;
     bool certain = false;
+    std::uint32_t read_at = 0;  ///< of what may have changed unheard since: second of coarse_seconds(); 0: not known
   };
   std::optional<Guess<Attr>> guess_attr(Ino ino);
   std::optional<Guess<std::optional<Entry>>> guess_entry(Ino parent, std::string_view name);
-  std::shared_ptr<const Slices> slices(Ino ino, ChunkIndex index);  ///< null: not known
-  std::optional<std::string> symlink(Ino ino);
-  std::shared_ptr<const Xattrs> xattrs(Ino ino);  ///< null: not known
+  std::shared_ptr<const Slices> slices(Ino ino, ChunkIndex index, View view = View::now);  ///< null: not known
+  std::optional<std::string> symlink(Ino ino, View view = View::now);
+  std::shared_ptr<const Xattrs> xattrs(Ino ino, View view = View::now);  ///< null: not known
 
   // ---- installing what was fetched ----
   struct Ticket {
     std::uint64_t sequence = 0;
     std::uint32_t generation = 0;
   };
-  Ticket ticket() const;  ///< before the fetch starts
+  /// Before the fetch starts. Of the remembered view: what was fetched with it counts in that view.
+  Ticket ticket(View view = View::now) const;
   /// Something of this inode has changed since, as far as was heard; or of another one.
   bool changed_since(Ticket ticket, Ino ino);
   void install_attr(Ticket ticket, Ino ino, const Attr& attr);
@@ -91,6 +104,7 @@ class RecordCache final : public ChangeObserver {
   void changed_elsewhere(const Key& key) noexcept override;
   void entries_changed_elsewhere(Ino dir) noexcept override;
   void everything_may_have_changed() noexcept override;
+  void out_of_touch() noexcept override;
 
   QuotaBook& quotas() { return quotas_; }
   std::size_t size() const { return records_.load(std::memory_order_relaxed); }
@@ -162,6 +176,8 @@ class RecordCache final : public ChangeObserver {
   Shard& shard_of(Ino ino) { return shards_[(std::hash<Ino>()(ino) >> 40) % kShards]; }
   std::uint64_t next_sequence() { return sequence_.fetch_add(1, std::memory_order_seq_cst) + 1; }
   std::uint32_t generation() const { return generation_.load(std::memory_order_acquire); }
+  std::uint32_t generation(View view) const { return view == View::now ? generation() : remembered_.load(); }
+  std::optional<Guess<std::optional<Entry>>> find_entry(Ino parent, std::string_view name, std::uint32_t generation);
   void drop_changed(const Key& key);
   bool may_install(Shard& shard, std::uint32_t slot, Ticket ticket) const;
   void mark_changed(Shard& shard, std::uint32_t slot);
@@ -175,10 +191,13 @@ class RecordCache final : public ChangeObserver {
 
   const std::size_t max_records_;
   const bool sequential_;
+  const std::chrono::nanoseconds remember_for_;
   std::array<Shard, kShards> shards_;
   std::atomic<std::size_t> records_{0};
   std::atomic<std::uint64_t> sequence_{1};
   std::atomic<std::uint32_t> generation_{1};
+  std::atomic<std::uint32_t> remembered_{0};  ///< the generation that was right until `right_until_`; 0: none
+  std::atomic<std::chrono::steady_clock::duration> right_until_{};
   QuotaBook quotas_;
   std::mutex watcher_guard_;  // of `watcher_`
   std::function<void(Ino)> watcher_;

@@ -5,6 +5,7 @@
 
 #include "core/log.hpp"
 #include "meta/ops/release.hpp"
+#include "meta/this_process.hpp"
 #include "meta/txn.hpp"
 
 namespace kiseki::meta {
@@ -76,6 +77,7 @@ asio::awaitable<void> ClientSession::run() {
 
 Async<void> ClientSession::beat() {
   if (!client_.options().read_only) CO_CHECK(co_await refresh_record());
+  if (returning_) CO_CHECK(co_await hold_nameless());
   CO_CHECK(co_await reload_format());
   CO_CHECK(co_await client_.load_quotas(true));
   if (client_.options().read_only || !options_.background_jobs) co_return done();
@@ -91,12 +93,29 @@ Async<void> ClientSession::refresh_record() {
   auto sid = client_.session();
   Keys keys{SessionKey{sid}};
   CO_TRY(auto records, co_await client_.fetch(std::move(keys)));
-  bool there = std::holds_alternative<Session>(records[0]);
-  if (!there) log::warn("meta.session.came_back", {{"sid", sid.value}});  // we were taken for dead
+  auto* there = std::get_if<Session>(&records[0]);
+  if (!there || there->expire < client_.clock().now().sec) {
+    if (!returning_) log::warn("meta.session.came_back", {{"sid", sid.value}, {"lost", "its locks"}});
+    returning_ = true;
+  }
   Commit commit;
   commit.writes.push_back(PutSession{sid, {expiry(), there ? std::string() : info_.to_json()}});
   CO_TRY(auto outcome, co_await client_.commit(std::move(commit)));
   co_return outcome.applied ? done() : Result<void>(posix(EIO));
+}
+
+/// The session is in force again: from now on nobody takes anything from it.
+Async<void> ClientSession::hold_nameless() {
+  std::size_t gone = 0;
+  for (Ino ino : client_.open_nameless()) {
+    CO_TRY(auto held, co_await sustain_again(client_, ino));
+    gone += held == Held::gone;
+  }
+  returning_ = false;
+  if (gone > 0)
+    log::error("meta.session.open_files_lost",
+               {{"files", gone}, {"reason", "deleted by others, who took this client for dead"}});
+  co_return done();
 }
 
 void ClientSession::lost(std::string why) {
@@ -171,17 +190,47 @@ Async<void> end_session(Client& client, SessionId sid) {
   co_return outcome.applied ? done() : Result<void>(posix(EIO));
 }
 
+namespace {
+
+/// A change that others make to a dead session: ECANCELED when it came back.
+Async<void> commit_if_dead(Client& client, SessionId sid, const Session& dead, Write write) {
+  Commit commit;
+  commit.checks.push_back(Unchanged{SessionKey{sid}, dead});
+  commit.writes.push_back(std::move(write));
+  CO_TRY(auto outcome, co_await client.commit(std::move(commit)));
+  co_return outcome.applied ? done() : Result<void>(posix(ECANCELED));
+}
+
+enum class Buried { yes, not_yet };
+
+Async<Buried> bury(Client& client, SessionId sid, Session dead) {
+  CO_TRY(auto held, co_await client.engine().scan_locks(sid));
+  auto info = SessionInfo::parse(dead.info);
+  auto in_grace = dead.expire >= client.clock().now().sec - kNamelessGrace.count() &&
+                  !(info && has_ended(info->process, info->process_id));
+  auto keep = in_grace && !held.sustained.empty();
+  if (!keep || !held.file_locks.empty() || !held.range_locks.empty())
+    CO_CHECK(co_await commit_if_dead(client, sid, dead, EraseLocksOf{sid}));
+  if (keep) co_return Buried::not_yet;
+  for (Ino ino : held.sustained) CO_CHECK(co_await release_sustained_of(client, sid, ino, dead));
+  CO_CHECK(co_await commit_if_dead(client, sid, dead, EraseSession{sid}));
+  co_return Buried::yes;
+}
+
+}  // namespace
+
 Async<std::size_t> reap_stale_sessions(Client& client) {
   CO_TRY(auto sessions, co_await client.engine().scan_sessions());
   auto now = client.clock().now().sec;
   std::size_t reaped = 0;
   for (auto& [sid, session] : sessions) {
     if (session.expire >= now || sid == client.session() || reaped >= 1000) continue;
-    auto ended = co_await end_session(client, sid);
-    if (!ended) {
-      log::warn("meta.session.reap_failed", {{"sid", sid.value}, {"error", ended.error()}});
+    auto buried = co_await bury(client, sid, session);
+    if (!buried) {
+      log::warn("meta.session.reap_failed", {{"sid", sid.value}, {"error", buried.error()}});
       continue;
     }
+    if (*buried == Buried::not_yet) continue;
     log::info("meta.session.reap", {{"sid", sid.value}});
     ++reaped;
   }

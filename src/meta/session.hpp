@@ -19,6 +19,7 @@ struct SessionInfo {
   std::vector<std::string> addresses;
   Timestamp mounted_at;
   std::int64_t process_id = 0;
+  std::string process = {};  ///< process_mark(), our own addition; empty: JuiceFS's
 
   static SessionInfo of_this_process(std::string version, std::string mount_point, Timestamp now);
   std::string to_json() const;
@@ -26,8 +27,9 @@ struct SessionInfo {
 };
 
 /// This client among the others of its volume: registered, heard of every heartbeat, cleaned up after at the end. It
-/// also buries the dead (elected among all clients) and rereads the volume's format and quotas. `start` once, `close`
-/// before destruction; both on the home executor.
+/// also buries the dead (elected among all clients) and rereads the volume's format and quotas. After a time in which
+/// it could not be heard of and others took it for dead, it registers anew, with all it holds open without a name.
+/// `start` once, `close` before destruction; both on the home executor.
 class ClientSession {
  public:
   struct Options {
@@ -54,6 +56,7 @@ class ClientSession {
   asio::awaitable<void> run();
   Async<void> register_session();
   Async<void> refresh_record();
+  Async<void> hold_nameless();
   Async<void> reload_format();
   void lost(std::string why);
   std::int64_t expiry() const;
@@ -62,6 +65,7 @@ class ClientSession {
   const SessionInfo info_;
   const Options options_;
   std::atomic<bool> lost_{false};
+  bool returning_ = false;  ///< others took us for dead; what we hold may have to be noted again
   TaskGroup tasks_;
 };
 
@@ -70,10 +74,15 @@ class ClientSession {
 enum class Elected { yes, no };
 Async<Elected> elect(Client& client, Counter job, std::chrono::seconds interval);
 
-/// Ends sessions whose expiry has passed: their locks go, what they held open is deleted, then the record. Answers how
-/// many.
+/// What a session holds open without a name outlives its expiry by this much: a client that stood still meanwhile (a
+/// laptop asleep, a machine suspended) comes back to it. Not if it was a process of this machine, and has ended.
+inline constexpr std::chrono::seconds kNamelessGrace{3600};
+
+/// Ends sessions whose expiry has passed: their locks go; then, after kNamelessGrace if they hold any, the files that
+/// they held open without a name; then the record. Nothing is taken from a session that comes back meanwhile. Answers
+/// how many were ended.
 Async<std::size_t> reap_stale_sessions(Client& client);
-/// The same for one session, whatever its expiry.
+/// Ends one session at once, whatever its expiry.
 Async<void> end_session(Client& client, SessionId sid);
 
 }  // namespace kiseki::meta

@@ -10,6 +10,7 @@
 #include <ctime>
 
 #include "meta/session.hpp"
+#include "meta/this_process.hpp"
 
 namespace kiseki::meta {
 
@@ -80,6 +81,7 @@ SessionInfo SessionInfo::of_this_process(std::string version, std::string mount_
   info.addresses = own_addresses();
   info.mounted_at = now;
   info.process_id = ::getpid();
+  info.process = process_mark(info.process_id);
   return info;
 }
 
@@ -95,6 +97,7 @@ std::string SessionInfo::to_json() const {
   object["MountPoint"] = mount_point;
   object["MountTime"] = rfc3339(mounted_at);
   object["ProcessID"] = process_id;
+  if (!process.empty()) object["Process"] = process;
   return json::serialize(object);
 }
 
@@ -107,6 +110,7 @@ Result<SessionInfo> SessionInfo::parse(std::string_view text) {
   info.version = text_of(object, "Version");
   info.host = text_of(object, "HostName");
   info.mount_point = text_of(object, "MountPoint");
+  info.process = text_of(object, "Process");
   info.mounted_at = parse_rfc3339(text_of(object, "MountTime"));
   if (auto* pid = object.if_contains("ProcessID"); pid && pid->is_int64()) info.process_id = pid->as_int64();
   if (auto* list = object.if_contains("IPAddrs"); list && list->is_array())

@@ -8,12 +8,9 @@
 
 #include "core/answer.hpp"
 #include "core/ids.hpp"
+#include "meta/ops.hpp"
 #include "vfs/filesystem.hpp"
 #include "vfs/losses.hpp"
-
-namespace kiseki::meta {
-class Client;
-}
 
 namespace kiseki::vfs {
 
@@ -51,6 +48,9 @@ class FileData {
   /// Everything written before is stored and committed, or lost, when this returns. Errors: what was lost of this file
   /// meanwhile, or, for an open file, since it last told.
   virtual Answer<void> flush(Ino ino, LossesToldPtr told = nullptr) = 0;
+  /// The same, and what is ordered in the same commit as the last of what was buffered: the attributes after it.
+  /// Nothing: there was no such commit, and the order was not carried out. Errors: also those of the order.
+  virtual Async<std::optional<meta::Attr>> flush_then(Ino ino, meta::AttrOrder order) = 0;
   virtual Losses& losses() = 0;
   /// End of the furthest byte written but not committed yet, if any: the file's length is at least this.
   virtual std::optional<std::uint64_t> pending_length(Ino ino) const = 0;

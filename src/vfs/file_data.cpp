@@ -76,6 +76,7 @@ class FileDataImpl final : public FileData {
 
   Answer<std::uint32_t> write(Ino ino, std::uint64_t offset, std::span<const std::byte> data) override;
   Answer<void> flush(Ino ino, LossesToldPtr told) override;
+  Async<std::optional<meta::Attr>> flush_then(Ino ino, meta::AttrOrder order) override;
   Losses& losses() override { return losses_; }
   std::optional<std::uint64_t> pending_length(Ino ino) const override;
   bool dirty(Ino ino) const override;
@@ -260,6 +261,19 @@ Result<void> FileDataImpl::tell(Ino ino, std::uint64_t since, LossesTold* told) 
   if (told) told->count = now;
   if (lost) return lost;
   return {};
+}
+
+Async<std::optional<meta::Attr>> FileDataImpl::flush_then(Ino ino, meta::AttrOrder order) {
+  auto file = writers_.find(ino);
+  if (!file) co_return std::nullopt;
+  auto after = std::make_shared<OrderAfterWrites>();
+  after->order = order;
+  auto since = losses_.count();
+  auto point = file->begin_flush(after);
+  CO_CHECK(co_await finish_flush(std::move(file), point.upto, since, nullptr));
+  if (!after->outcome) co_return std::nullopt;
+  if (!*after->outcome) co_return after->outcome->error();
+  co_return **after->outcome;
 }
 
 std::optional<std::uint64_t> FileDataImpl::pending_length(Ino ino) const {

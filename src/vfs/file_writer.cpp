@@ -9,13 +9,13 @@ namespace kiseki::vfs {
 
 namespace {
 
-constexpr std::size_t kMostOpen = 4;        // streams of one file told apart; further writes gather in the newest slice
-constexpr std::size_t kMostRecords = 2000;  // in one metadata commit
+constexpr std::size_t kMostOpen = 4;  // streams of one file told apart; further writes gather in the newest slice
+constexpr std::size_t kRecordsAtOnce = 2000;  // in one metadata commit
 constexpr auto kMostAge = std::chrono::seconds(5);
 constexpr auto kMostIdle = std::chrono::seconds(1);
 
 /// What an application may see of a failure in the background.
-std::error_code honest(std::error_code error) {
+std::error_code honest_failure(std::error_code error) {
   switch (int err = to_errno(error)) {
     case ENOSPC:
     case EDQUOT:
@@ -146,18 +146,29 @@ void FileWriter::commit_if_ready(Launch& launch) {
   launch.add(commit_ready(shared_from_this()));
 }
 
-/// The slices at the front whose blocks are all stored, in order; few enough for one commit.
-std::vector<FileWriter::SlicePtr> FileWriter::ready_slices() {
-  std::vector<SlicePtr> ready;
+/// The slices at the front whose blocks are all stored, in order; few enough for one commit. An order goes with the
+/// last of those it comes after.
+FileWriter::Ready FileWriter::ready_slices() {
+  Ready ready;
   std::size_t records = 0;
   std::lock_guard lock(mutex_);
   for (const auto& slice : slices_) {
-    if (!slice->frozen || slice->uploading > 0 || records > kMostRecords) break;
-    ready.push_back(slice);
+    if (!slice->frozen || slice->uploading > 0 || records > kRecordsAtOnce) break;
+    if (after_ && slice->number >= after_->upto) break;
+    ready.slices.push_back(slice);
     records += slice->records().size();
   }
-  if (ready.empty()) committing_ = false;
+  if (ready.slices.empty())
+    committing_ = false;
+  else if (after_ && ready.slices.back()->number + 1 == after_->upto)
+    ready.after = after_;
   return ready;
+}
+
+void FileWriter::committed(std::size_t slices) {
+  std::lock_guard lock(mutex_);
+  slices_.erase(slices_.begin(), slices_.begin() + static_cast<std::ptrdiff_t>(slices));
+  if (after_ && (slices_.empty() || slices_.front()->number >= after_->upto)) after_ = nullptr;
 }
 
 asio::awaitable<void> FileWriter::commit_ready(std::shared_ptr<FileWriter> self) {
@@ -173,22 +184,21 @@ asio::awaitable<void> FileWriter::commit_ready(std::shared_ptr<FileWriter> self)
   Ended ended{*self};
   for (;;) {
     auto ready = ready_slices();
-    if (ready.empty()) break;
-    co_await settle(ready);
-    {
-      std::lock_guard lock(mutex_);
-      slices_.erase(slices_.begin(), slices_.begin() + static_cast<std::ptrdiff_t>(ready.size()));
-    }
+    if (ready.slices.empty()) break;
+    auto count = ready.slices.size();
+    co_await settle(std::move(ready));
+    committed(count);
     progress_.notify_all();
   }
   ended.done = true;
 }
 
 /// Commits each slice or gives it up.
-asio::awaitable<void> FileWriter::settle(std::vector<SlicePtr> slices) {
+asio::awaitable<void> FileWriter::settle(Ready ready) {
+  auto& slices = ready.slices;
   bool all_stored = std::none_of(slices.begin(), slices.end(), [](const auto& slice) { return bool(slice->error); });
   if (all_stored) {
-    auto done = co_await commit(slices);
+    auto done = co_await commit(slices, ready.after.get());
     if (done) co_return;
     if (slices.size() == 1 || !certainly_not_applied(done.error())) {
       for (const auto& slice : slices) co_await drop(slice, done.error());
@@ -199,14 +209,14 @@ asio::awaitable<void> FileWriter::settle(std::vector<SlicePtr> slices) {
   for (const auto& slice : slices) {
     auto error = slice->error;
     if (!error) {
-      auto done = co_await commit({&slice, 1});
+      auto done = co_await commit({&slice, 1}, nullptr);
       if (!done) error = done.error();
     }
     if (error) co_await drop(slice, error);
   }
 }
 
-Async<void> FileWriter::commit(std::span<const SlicePtr> slices) {
+Async<void> FileWriter::commit(std::span<const SlicePtr> slices, OrderAfterWrites* after) {
   std::vector<SliceMeta::Placed> records;
   Timestamp mtime;
   for (const auto& slice : slices) {
@@ -215,9 +225,11 @@ Async<void> FileWriter::commit(std::span<const SlicePtr> slices) {
     mtime = std::max(mtime, slice->mtime);
   }
   if (records.empty()) co_return Result<void>{};  // a slice that never got memory for its first byte
-  CO_TRY(auto lengths, co_await backend_.meta->write_slices(ino_, std::move(records), mtime));
-  auto after = backend_.committed(ino_, lengths);
-  if (!after.ready()) CO_CHECK(co_await after.later());
+  auto order = after ? std::optional(after->order) : std::nullopt;
+  CO_TRY(auto written, co_await backend_.meta->write_slices(ino_, std::move(records), mtime, order));
+  if (after) after->outcome = std::move(written.attr);
+  auto compacting = backend_.committed(ino_, written.chunks);
+  if (!compacting.ready()) CO_CHECK(co_await compacting.later());
   co_return Result<void>{};
 }
 
@@ -226,7 +238,7 @@ Async<void> FileWriter::commit(std::span<const SlicePtr> slices) {
 asio::awaitable<void> FileWriter::drop(SlicePtr slice, std::error_code error) {
   log::error("write.lost",
              {{"ino", ino_.value}, {"slice", slice->id.value}, {"bytes", slice->writer.size()}, {"error", error}});
-  backend_.losses.add(ino_, honest(error));
+  backend_.losses.add(ino_, honest_failure(error));
   bool garbage = slice->error || certainly_not_applied(error);
   if (!garbage || slice->id.value == 0) co_return;
   for (std::uint32_t i = 0; i < backend_.layout.blocks_of(slice->writer.size()); ++i)
@@ -234,10 +246,14 @@ asio::awaitable<void> FileWriter::drop(SlicePtr slice, std::error_code error) {
   (void)co_await chunk::remove_slice(backend_.store, backend_.layout, slice->id, slice->writer.size());
 }
 
-FileWriter::FlushPoint FileWriter::begin_flush() {
+FileWriter::FlushPoint FileWriter::begin_flush(std::shared_ptr<OrderAfterWrites> after) {
   Launch launch(backend_);
   std::lock_guard lock(mutex_);
   if (retired_) return {State::retired, true, 0};
+  if (after && !slices_.empty() && !after_) {
+    after->upto = next_number_;
+    after_ = std::move(after);
+  }
   for (const auto& slice : slices_) freeze(slice, launch);
   return {State::alive, slices_.empty(), next_number_};
 }

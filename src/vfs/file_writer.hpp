@@ -38,6 +38,13 @@ struct WriteBackend {
   std::atomic<std::size_t> uploading{0};  ///< blocks on their way to the store
 };
 
+/// A change of attributes that is to go with the last of a file's buffered writes.
+struct OrderAfterWrites {
+  meta::AttrOrder order;
+  std::uint64_t upto = 0;               ///< the slices it comes after
+  std::optional<Result<Attr>> outcome;  ///< none: not done; there was nothing to go with, or that failed
+};
+
 /// One file's writes on their way: slices in order of creation. Blocks are uploaded as soon as they are full; a slice
 /// is frozen (flush, age, size) and then committed, strictly in order of creation, once all its blocks are stored. So
 /// the file's length grows in order, and later writes cover earlier ones. Any loop may call; the mutex is never held
@@ -59,8 +66,8 @@ class FileWriter : public std::enable_shared_from_this<FileWriter> {
     bool clean = false;      ///< nothing to wait for
     std::uint64_t upto = 0;  ///< slices below this number are what to wait for
   };
-  /// Freezes every open slice.
-  FlushPoint begin_flush();
+  /// Freezes every open slice. `after`: done in the commit of the last of them, if it still can be.
+  FlushPoint begin_flush(std::shared_ptr<OrderAfterWrites> after = nullptr);
   /// Waits until the slices of `begin_flush` are committed or given up.
   asio::awaitable<void> settled(std::uint64_t upto);
 
@@ -100,9 +107,14 @@ class FileWriter : public std::enable_shared_from_this<FileWriter> {
   asio::awaitable<void> upload(std::shared_ptr<FileWriter> self, SlicePtr slice, chunk::SliceWriter::Piece piece);
   Async<SliceId> id_of(SlicePtr slice);
   asio::awaitable<void> commit_ready(std::shared_ptr<FileWriter> self);
-  std::vector<SlicePtr> ready_slices();
-  asio::awaitable<void> settle(std::vector<SlicePtr> slices);
-  Async<void> commit(std::span<const SlicePtr> slices);
+  struct Ready {
+    std::vector<SlicePtr> slices;
+    std::shared_ptr<OrderAfterWrites> after;  ///< goes with them
+  };
+  Ready ready_slices();
+  void committed(std::size_t slices);
+  asio::awaitable<void> settle(Ready ready);
+  Async<void> commit(std::span<const SlicePtr> slices, OrderAfterWrites* after);
   asio::awaitable<void> drop(SlicePtr slice, std::error_code error);
 
   const Ino ino_;
@@ -113,6 +125,7 @@ class FileWriter : public std::enable_shared_from_this<FileWriter> {
   std::uint64_t next_number_ = 0;
   std::size_t open_ = 0;
   bool committing_ = false;
+  std::shared_ptr<OrderAfterWrites> after_;  // until the slices before it have left
   std::uint64_t pending_end_ = 0;
   Timestamp pending_mtime_;
   Signal progress_;  // slices left

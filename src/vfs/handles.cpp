@@ -88,6 +88,13 @@ bool OpenTable::mark_unlinked(Ino ino) {
   return it->second.unlinked = true;
 }
 
+bool OpenTable::lost_name(Ino ino) const {
+  auto& shard = shard_of(ino);
+  std::lock_guard hold(shard.guard);
+  auto it = shard.inodes.find(ino);
+  return it != shard.inodes.end() && it->second.unlinked;
+}
+
 void OpenTable::mark_range_locked(Ino ino) {
   auto& shard = shard_of(ino);
   std::lock_guard hold(shard.guard);

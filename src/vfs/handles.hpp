@@ -204,7 +204,8 @@ class OpenTable {
   /// One open less. `none_nameless`: it was the last and the inode has no name left: its data may go now.
   Left remove(Ino ino);
   bool contains(Ino ino) const;
-  bool mark_unlinked(Ino ino);  ///< false: it is not open any more
+  bool mark_unlinked(Ino ino);    ///< false: it is not open any more
+  bool lost_name(Ino ino) const;  ///< its last one, while it was open
   /// Somebody holds record locks through this mount: every close must release the closer's.
   void mark_range_locked(Ino ino);
   bool range_locked(Ino ino) const;

@@ -13,14 +13,15 @@ class ClientSliceMeta final : public SliceMeta {
   Async<SliceId> new_slice_id() override { return client_.new_slice_id(); }
   Async<Slices> read_slices(Ino ino, ChunkIndex index) override { return meta::read_slices(client_, ino, index); }
 
-  Async<std::vector<Length>> write_slices(Ino ino, std::vector<Placed> records, Timestamp mtime) override {
+  Async<Written> write_slices(Ino ino, std::vector<Placed> records, Timestamp mtime,
+                              std::optional<meta::AttrOrder> with) override {
     std::vector<meta::PlacedSlice> placed;
     placed.reserve(records.size());
     for (const auto& [index, slice] : records) placed.push_back({index, slice});
-    CO_TRY(auto written, co_await meta::write_slices(client_, ino, std::move(placed), mtime));
-    std::vector<Length> lengths;
-    for (const auto& [index, now, added] : written.chunks) lengths.push_back({index, now, added});
-    co_return lengths;
+    CO_TRY(auto done, co_await meta::write_slices(client_, ino, std::move(placed), mtime, with));
+    Written written{{}, done.refused ? Result<Attr>(done.refused) : Result<Attr>(done.attr)};
+    for (const auto& [index, now, added] : done.chunks) written.chunks.push_back({index, now, added});
+    co_return written;
   }
 
   Async<void> compacted(Ino ino, ChunkIndex index, Slices seen, std::uint32_t first, std::uint32_t count,

@@ -2,18 +2,18 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/clock.hpp"
 #include "core/ids.hpp"
 #include "core/result.hpp"
 #include "core/slice.hpp"
-
-namespace kiseki::meta {
-class Client;
-}
+#include "meta/ops.hpp"
 
 namespace kiseki::vfs {
+
+using meta::Attr;
 
 /// What the data path asks of the metadata: the seam that lets its tests do without any. Any loop may call.
 class SliceMeta {
@@ -30,9 +30,14 @@ class SliceMeta {
     ChunkIndex index;
     std::uint32_t records = 0, added = 0;
   };
-  /// Appends the records in order, all or none, and grows the file over them. ENOENT when the inode is gone,
-  /// ENOSPC/EDQUOT over a limit. Returns each chunk touched, once.
-  virtual Async<std::vector<Length>> write_slices(Ino ino, std::vector<Placed> records, Timestamp mtime) = 0;
+  struct Written {
+    std::vector<Length> chunks;  ///< each chunk touched, once
+    Result<Attr> attr;           ///< after, with what was ordered; or why that was refused
+  };
+  /// Appends the records in order, all or none, and grows the file over them; then does what is ordered, in the same
+  /// commit. ENOENT when the inode is gone, ENOSPC/EDQUOT over a limit.
+  virtual Async<Written> write_slices(Ino ino, std::vector<Placed> records, Timestamp mtime,
+                                      std::optional<meta::AttrOrder> with) = 0;
   /// Replaces records [first, first + count) of a chunk that still begins with `seen` by `with`. ESTALE when it does
   /// not: then `with` is released.
   virtual Async<void> compacted(Ino ino, ChunkIndex index, Slices seen, std::uint32_t first, std::uint32_t count,

@@ -49,14 +49,14 @@ AttrReply Volume::attr_reply(Ino ino, const Attr& attr, const Buffered& before) 
     shown.ctime = std::max(attr.ctime, *before.mtime);  // something else may have changed it since
   }
   if (attr.is_file()) told_.told(ino, shown);
-  return {.ino = outside(ino), .attr = shown, .attr_valid = options_.attr_timeout};
+  return {.ino = outside(ino), .attr = shown, .attr_valid = valid_for(options_.attr_timeout)};
 }
 
 EntryReply Volume::entry_reply(Ino ino, const Attr& attr, const Buffered& before) const {
   auto told = attr_reply(ino, attr, before);
   return {.ino = told.ino,
           .attr = told.attr,
-          .entry_valid = attr.is_dir() ? options_.dir_entry_timeout : options_.entry_timeout,
+          .entry_valid = valid_for(attr.is_dir() ? options_.dir_entry_timeout : options_.entry_timeout),
           .attr_valid = told.attr_valid};
 }
 

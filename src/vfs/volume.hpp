@@ -53,6 +53,7 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   void attached(KernelCache& kernel) override { kernel_ = &kernel; }
   bool is_open(Ino ino) const override { return open_inodes_.contains(ino); }
   std::shared_ptr<const void> keep_closed(Ino ino) const override;
+  std::vector<Ino> nameless() const override { return open_inodes_.unlinked(); }
   /// Open files and directories, internal ones too. Any thread.
   std::size_t open_handles() const { return files_.size() + dirs_.size() + internals_.size(); }
 
@@ -123,6 +124,10 @@ class Volume final : public Filesystem, public meta::OpenInodes {
     std::optional<Timestamp> mtime;
   };
   Buffered buffered(Ino ino) const { return {data_.pending_length(ino), data_.pending_mtime(ino)}; }
+  /// How long the kernel may believe what it is told; not at all, while the engine is out of reach.
+  std::chrono::nanoseconds valid_for(std::chrono::nanoseconds timeout) const {
+    return client_.engine().away() ? std::chrono::nanoseconds(0) : timeout;
+  }
   AttrReply attr_reply(Ino ino, const Attr& attr, const Buffered& before) const;
   EntryReply entry_reply(Ino ino, const Attr& attr, const Buffered& before) const;
   bool nothing_changed(meta::RecordCache::Ticket since) const;
@@ -150,6 +155,7 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   Result<EntryReply> not_found(std::error_code why) const;
   Async<AttrReply> getattr_slow(Ino ino, Buffered before);
   Async<Attr> attr_or_last(Ino ino);  ///< of an inode that is erased but still in somebody's hands: its last ones
+  Result<Attr> last_attr(Ino ino) const;
   Async<AttrReply> setattr_slow(meta::Who who, Ino ino, SetAttr change);
   Async<std::string> readlink_slow(Ino ino);
   Async<EntryReply> make(meta::Who who, Ino parent, std::string name, meta::NewInode what);
@@ -180,7 +186,12 @@ class Volume final : public Filesystem, public meta::OpenInodes {
     FileVersion version;
   };
   std::optional<Readable> readable(Ino ino) const;  ///< by what memory knows
-  std::uint64_t append_at(Ino ino, std::uint64_t offset) const;
+  Async<Attr> fresh_attr(Ino ino);  ///< no older than this call: what another client closed before is in them
+  std::uint64_t append_at(Ino ino, std::uint64_t offset, std::uint64_t end) const;
+  Async<std::uint32_t> append_slow(Caller caller, std::shared_ptr<FileHandle> handle, std::uint64_t offset,
+                                   std::span<const std::byte> data, std::uint32_t open_flags, bool kill_suidgid);
+  Answer<std::uint32_t> write_at(Caller caller, std::shared_ptr<FileHandle> handle, std::uint64_t offset,
+                                 std::span<const std::byte> data, std::uint32_t open_flags, bool kill_suidgid);
   Async<ReadReply> read_slow(std::shared_ptr<FileHandle> handle, std::uint64_t offset, std::uint32_t size);
   Async<ReadReply> read_touching(std::shared_ptr<FileHandle> handle, std::uint64_t offset, std::uint32_t size);
   Async<ReadReply> read_held(std::shared_ptr<FileHandle> handle, Async<ReadReply> reading);
@@ -195,6 +206,7 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   asio::awaitable<void> release_late(Ino ino, std::uint64_t owner, bool flocks);
   template <class T>
   Answer<T> after_releases(Ino ino, Async<T> locking);
+  Async<void> lock_slow(Ino ino, bool unlocks, Async<void> locking);
   Async<void> fallocate_slow(Caller caller, Ino ino, std::uint64_t offset, std::uint64_t length, std::uint32_t mode);
   Async<std::uint64_t> lseek_slow(Ino ino, std::uint64_t offset, std::uint32_t whence);
   Async<void> settle(Ino ino);  ///< flushes what is buffered of a file

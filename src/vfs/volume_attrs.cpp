@@ -28,9 +28,12 @@ Async<AttrReply> Volume::getattr_slow(Ino ino, Buffered before) {
 
 Async<Attr> Volume::attr_or_last(Ino ino) {
   auto attr = co_await meta::getattr(client_, ino);
-  if (!attr && attr.error() == posix(ENOENT))
-    if (auto last = nameless_.find(ino)) co_return *last;
-  co_return attr;
+  co_return !attr && attr.error() == posix(ENOENT) ? last_attr(ino) : attr;
+}
+
+Result<Attr> Volume::last_attr(Ino ino) const {
+  auto last = nameless_.find(ino);
+  return last ? Result<Attr>(*last) : posix(ENOENT);
 }
 
 Answer<AttrReply> Volume::setattr(Caller caller, Ino kernel, SetAttr change) {
@@ -42,25 +45,27 @@ Answer<AttrReply> Volume::setattr(Caller caller, Ino kernel, SetAttr change) {
 }
 
 Async<AttrReply> Volume::setattr_slow(meta::Who who, Ino ino, SetAttr change) {
+  constexpr std::uint32_t kOthers = meta::kMode | meta::kUid | meta::kGid | meta::kAtime | meta::kMtime | meta::kFlags;
+  meta::AttrChange rest{.set = change.set & kOthers,
+                        .to = change.to,
+                        .atime_now = change.atime_now,
+                        .mtime_now = change.mtime_now,
+                        .kill_suidgid = change.kill_suidgid};
   std::optional<Attr> after;
   auto before = buffered(ino);
-  if (change.set & (meta::kLength | meta::kMtime)) {  // a buffered write must not come after either
+  if (change.set & meta::kLength) {  // a buffered write must not come after it
     before = {};
-    auto flushing = data_.flush(ino);
-    CO_CHECK(co_await std::move(flushing).get());
-  }
-  if (change.set & meta::kLength) {
+    CO_CHECK(co_await settle(ino));
     CO_TRY(after, co_await meta::truncate(client_, who, ino, change.to.length, change.kill_suidgid));
     data_.invalidate(ino);
     page_cache_.forget(ino);
   }
-  constexpr std::uint32_t kOthers = meta::kMode | meta::kUid | meta::kGid | meta::kAtime | meta::kMtime | meta::kFlags;
-  if (auto others = change.set & kOthers; others != 0 || !after) {
-    meta::AttrChange rest{.set = others,
-                          .to = change.to,
-                          .atime_now = change.atime_now,
-                          .mtime_now = change.mtime_now,
-                          .kill_suidgid = change.kill_suidgid};
+  if (!after && (change.set & meta::kMtime)) {  // nor after this: it goes with them
+    before = {};
+    CO_TRY(after, co_await data_.flush_then(ino, {who, rest}));
+    if (after) co_return attr_reply(ino, *after, before);
+  }
+  if (rest.set != 0 || !after) {
     auto changed = co_await meta::setattr(client_, who, ino, rest);
     if (!changed && changed.error() == posix(ENOENT) && !who.check_permissions)
       changed = nameless_.change(ino, rest, client_.clock().now());

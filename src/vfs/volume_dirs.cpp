@@ -85,9 +85,9 @@ Answer<void> Volume::read_dir(std::shared_ptr<DirHandle> dir, std::uint64_t cook
 WholeListing Volume::listing_for(DirHandle& dir, std::uint64_t cookie) {
   std::lock_guard hold(dir.guard);
   if (cookie == 0) {
-    bool right = client_.engine().coherent();  // asked first: then the cache below has heard of every change
-    auto now = client_.cache().ticket();
-    right = right && !listings_are_tight();
+    auto view = client_.answering();  // asked first: then the cache below has heard of every change
+    auto now = client_.cache().ticket(view.value_or(meta::RecordCache::View::now));
+    bool right = view && !listings_are_tight();
     dir.whole = {.names = right ? listings_.find(dir.ino, now) : nullptr, .ticket = now};
     dir.held.now(dir.whole.names ? dir.whole.names->bytes() : 0);
   }

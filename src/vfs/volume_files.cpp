@@ -40,8 +40,8 @@ Answer<OpenReply> Volume::open(Caller caller, Ino kernel, std::uint32_t flags, b
   if (options_.read_only && changes(flags)) return posix(EROFS);
   Ino ino = inside(kernel);
   open_inodes_.add(ino);  // first: an unlink from now on must sustain the inode
-  bool may_be_too_late = changes(flags) && removals_.any(ino);
-  if (!(flags & O_TRUNC) && !may_be_too_late && !meta::is_checked(who(caller)))
+  bool behind = removals_.any(ino) ? changes(flags) : client_.engine().lags();
+  if (!(flags & O_TRUNC) && !behind && !meta::is_checked(who(caller)))
     if (auto hit = client_.cached_attr(ino)) {
       if (auto refused = refuse_open(*hit, flags)) return drop_open(ino), refused;
       return Result<OpenReply>(add_handle(ino, flags, *hit));
@@ -52,8 +52,10 @@ Answer<OpenReply> Volume::open(Caller caller, Ino kernel, std::uint32_t flags, b
 Async<OpenReply> Volume::open_slow(meta::Who who, Ino ino, std::uint32_t flags, bool kill_suidgid) {
   auto counted = Guard([this, ino] { drop_open(ino); });  // however this ends without a handle, cancelled too
   if (changes(flags)) CO_CHECK(co_await removals_.gone(ino));
-  CO_CHECK(co_await meta::access(client_, who, ino, access_of(flags)));
-  auto attr = co_await meta::getattr(client_, ino);
+  auto attr = co_await fresh_attr(ino);
+  if (!attr && attr.error() == posix(ENOENT) && !changes(flags) && open_inodes_.lost_name(ino)) attr = last_attr(ino);
+  if (attr)
+    if (auto allowed = co_await meta::access(client_, who, ino, access_of(flags)); !allowed) attr = allowed.error();
   if (attr)
     if (auto refused = refuse_open(*attr, flags)) attr = refused;
   if (attr && (flags & O_TRUNC)) {
@@ -69,6 +71,22 @@ Async<OpenReply> Volume::open_slow(meta::Who who, Ino ino, std::uint32_t flags, 
   if (!attr) co_return attr.error();
   counted.dismiss();
   co_return add_handle(ino, flags, *attr);
+}
+
+Async<Attr> Volume::fresh_attr(Ino ino) {
+  if (!client_.engine().lags() || client_.cached_attr(ino)) {
+    CO_CHECK(co_await client_.engine().catch_up());
+    co_return co_await meta::getattr(client_, ino);
+  }
+  Result<Attr> attr = posix(EIO);
+  std::vector<Async<void>> both;  // in one round trip
+  both.push_back(client_.engine().catch_up());
+  both.push_back([](meta::Client& client, Ino wanted, Result<Attr>& got) -> Async<void> {
+    got = co_await meta::getattr(client, wanted);
+    co_return Result<void>{};
+  }(client_, ino, attr));
+  CO_CHECK(co_await fan_out(std::move(both), 2));
+  co_return attr;
 }
 
 OpenReply Volume::add_handle(Ino ino, std::uint32_t flags, const Attr& attr) {
@@ -311,11 +329,10 @@ Async<ReadReply> Volume::read_slow(std::shared_ptr<FileHandle> handle, std::uint
 
 /// Where an append goes that the kernel wants at `offset`: it takes the end of the file from what it was told up to a
 /// second ago, and other clients may have appended since. What it then cached is in the wrong place.
-std::uint64_t Volume::append_at(Ino ino, std::uint64_t offset) const {
-  auto now = readable(ino);
-  if (!now || now->length == offset) return offset;
-  if (auto* kernel = kernel_.load()) kernel->forget_data(outside(ino), std::min(offset, now->length), 0);
-  return now->length;
+std::uint64_t Volume::append_at(Ino ino, std::uint64_t offset, std::uint64_t end) const {
+  if (end == offset) return offset;
+  if (auto* kernel = kernel_.load()) kernel->forget_data(outside(ino), std::min(offset, end), 0);
+  return end;
 }
 
 Answer<std::uint32_t> Volume::write(Caller caller, Ino kernel, HandleId id, std::uint64_t offset,
@@ -331,7 +348,25 @@ Answer<std::uint32_t> Volume::write(Caller caller, Ino kernel, HandleId id, std:
   } else if (auto lost = data_.losses().since(handle->losses_told.count, handle->ino)) {
     return lost;
   }
-  if ((open_flags & O_APPEND) && !from_page_cache) offset = append_at(handle->ino, offset);
+  if ((open_flags & O_APPEND) && !from_page_cache) {
+    auto now = readable(handle->ino);
+    if (!now) return append_slow(caller, std::move(handle), offset, data, open_flags, kill_suidgid);
+    offset = append_at(handle->ino, offset, now->length);
+  }
+  return write_at(caller, std::move(handle), offset, data, open_flags, kill_suidgid);
+}
+
+Async<std::uint32_t> Volume::append_slow(Caller caller, std::shared_ptr<FileHandle> handle, std::uint64_t offset,
+                                         std::span<const std::byte> data, std::uint32_t open_flags, bool kill_suidgid) {
+  auto pending = data_.pending_length(handle->ino).value_or(0);
+  CO_TRY(auto attr, co_await or_stale(meta::getattr(client_, handle->ino)));
+  offset = append_at(handle->ino, offset, std::max(attr.length, pending));
+  auto writing = write_at(caller, std::move(handle), offset, data, open_flags, kill_suidgid);
+  co_return co_await std::move(writing).get();
+}
+
+Answer<std::uint32_t> Volume::write_at(Caller caller, std::shared_ptr<FileHandle> handle, std::uint64_t offset,
+                                       std::span<const std::byte> data, std::uint32_t open_flags, bool kill_suidgid) {
   if (kill_suidgid) {
     auto hit = client_.cached_attr(handle->ino);
     kill_suidgid = !hit || (hit->mode & 06000);

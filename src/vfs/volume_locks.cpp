@@ -65,13 +65,29 @@ Answer<void> Volume::setlk(Caller, Ino kernel, HandleId id, std::uint64_t owner,
     if (auto handle = file_of(inside(kernel), id)) handle->lock_owners.add(owner);
   }
   meta::RangeLock want{.type = range.type, .pid = range.pid, .start = range.start, .end = range.end};
-  return after_releases(inside(kernel), meta::set_lock(client_, inside(kernel), owner, want, wait));
+  Ino ino = inside(kernel);
+  auto locking = meta::set_lock(client_, ino, owner, want, wait);
+  return after_releases(ino, lock_slow(ino, range.type == kUnlock, std::move(locking)));
 }
 
 Answer<void> Volume::flock(Caller, Ino kernel, HandleId id, std::uint64_t owner, std::uint32_t type, bool wait) {
   if (is_internal(kernel)) return posix(EINVAL);
   if (auto handle = file_of(inside(kernel), id)) handle->has_flock = type != kUnlock;
-  return after_releases(inside(kernel), meta::flock(client_, inside(kernel), owner, type, wait));
+  Ino ino = inside(kernel);
+  auto locking = meta::flock(client_, ino, owner, type, wait);
+  return after_releases(ino, lock_slow(ino, type == kUnlock, std::move(locking)));
+}
+
+// What was written under a lock is there for whoever gets it next, and who gets it sees all that was there before.
+Async<void> Volume::lock_slow(Ino ino, bool unlocks, Async<void> locking) {
+  Result<void> written;
+  if (unlocks && data_.dirty(ino)) written = co_await settle(ino);
+  CO_CHECK(co_await std::move(locking));
+  if (!unlocks && client_.engine().lags()) {
+    (void)co_await client_.engine().catch_up();  // it is ours, whatever becomes of this
+    if (auto* kernel = kernel_.load()) kernel->forget_attr(outside(ino));
+  }
+  co_return written;
 }
 
 }  // namespace kiseki::vfs

@@ -64,13 +64,14 @@ Async<void> need_inode(Txn& txn, Ino ino, const Key& locks) {
   co_return txn.attr(ino) ? done() : Result<void>(posix(ENOENT));
 }
 
-/// `sid` is in the way: EAGAIN, unless that session exists no more, which is then a condition of the commit. JuiceFS's
+/// `sid` is in the way: EAGAIN, unless that session is dead, which is then a condition of the commit. JuiceFS's
 /// clean-up overlooks shared flocks: a client that died with one would block writers for ever.
 Async<void> need_gone(Txn& txn, SessionId sid, bool ask) {
   if (!ask || sid == txn.client().session() || sid.value == 0) co_return posix(EAGAIN);
   SessionKey key{sid};
   CO_CHECK(co_await txn.load(Key(key)));
-  if (txn.get<Session>(key)) co_return posix(EAGAIN);
+  auto* session = txn.get<Session>(key);
+  if (session && session->expire >= txn.client().clock().now().sec) co_return posix(EAGAIN);
   txn.check(Key(key));
   co_return done();
 }

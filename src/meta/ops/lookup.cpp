@@ -11,7 +11,7 @@ namespace {
 Async<std::optional<Attr>> read_attr(Client& client, Ino ino) {
   if (auto attr = client.cached_attr(ino)) co_return attr;
   Keys keys{AttrKey{ino}};
-  CO_TRY(auto records, co_await client.fetch(std::move(keys)));
+  CO_TRY(auto records, co_await client.read(std::move(keys)));
   auto* attr = std::get_if<Attr>(&records[0]);
   co_return attr ? std::optional(*attr) : std::nullopt;
 }
@@ -29,7 +29,7 @@ Attr synthetic(Ino ino) {
 
 Async<InodeEntry> fetch_entry(Client& client, Ino parent, std::string name) {
   Keys keys{EntryKey{parent, name}, ChildKey{parent, name}};
-  CO_TRY(auto records, co_await client.fetch(std::move(keys)));
+  CO_TRY(auto records, co_await client.read(std::move(keys)));
   auto* entry = std::get_if<Entry>(&records[0]);
   auto* attr = std::get_if<Attr>(&records[1]);
   if (!entry || !attr) co_return posix(ENOENT);  // of a dangling entry there is nothing to show

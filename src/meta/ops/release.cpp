@@ -32,11 +32,38 @@ Async<Taken> release_in(Txn& txn, SessionId sid, Ino ino) {
 
 }  // namespace op
 
-Async<void> release_sustained_of(Client& client, SessionId sid, Ino ino) {
-  CO_TRY(auto taken, co_await transact<Taken>(
-                         client, [&](Txn& txn) -> Async<Taken> { co_return co_await release_in(txn, sid, ino); }));
+namespace {
+
+Async<void> need_still_dead(Txn& txn, SessionId sid, const Session& dead) {
+  SessionKey key{sid};
+  CO_CHECK(co_await txn.load(Key(key)));
+  auto* now = txn.get<Session>(key);
+  if (!now || !(*now == dead)) co_return posix(ECANCELED);
+  txn.check(Key(key));
+  co_return done();
+}
+
+}  // namespace
+
+Async<void> release_sustained_of(Client& client, SessionId sid, Ino ino, std::optional<Session> dead) {
+  CO_TRY(auto taken, co_await transact<Taken>(client, [&](Txn& txn) -> Async<Taken> {
+           if (dead) CO_CHECK(co_await need_still_dead(txn, sid, *dead));
+           co_return co_await release_in(txn, sid, ino);
+         }));
   tell_reaper(client, taken);
   co_return done();
+}
+
+Async<Held> sustain_again(Client& client, Ino ino) {
+  co_return co_await transact<Held>(client, [&](Txn& txn) -> Async<Held> {
+    CO_CHECK(co_await txn.load(AttrKey{ino}));
+    auto* attr = txn.attr(ino);
+    if (!attr) co_return Held::gone;
+    if (attr->nlink > 0) co_return Held::yes;  // it has got a name again
+    txn.check_attr(ino, kType | kNlink);
+    txn.write(PutSustained{client.session(), ino});
+    co_return Held::yes;
+  });
 }
 
 Async<void> release_sustained(Client& client, Ino ino) { return release_sustained_of(client, client.session(), ino); }

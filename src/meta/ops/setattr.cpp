@@ -1,3 +1,5 @@
+#include "meta/ops/setattr.hpp"
+
 #include "meta/acl_book.hpp"
 #include "meta/op_timer.hpp"
 #include "meta/ops/acl_rules.hpp"
@@ -75,7 +77,9 @@ Result<void> move_usage(Txn& txn, Ino ino, const Attr& attr, const Attr& to, std
   return move(QuotaKind::group, attr.gid, gid);
 }
 
-Async<Attr> setattr_in(Txn& txn, Who who, Ino ino, AttrChange change) {
+}  // namespace
+
+Async<Attr> op::setattr_in(Txn& txn, Who who, Ino ino, AttrChange change) {
   CO_CHECK(co_await txn.load(AttrKey{ino}));
   auto* found = txn.attr(ino);
   if (!found) co_return posix(ENOENT);
@@ -98,8 +102,6 @@ Async<Attr> setattr_in(Txn& txn, Who who, Ino ino, AttrChange change) {
   txn.patch(ino, set | kCtime, to);
   co_return *txn.attr(ino);
 }
-
-}  // namespace
 
 Async<Attr> setattr(Client& client, Who who, Ino ino, AttrChange change) {
   OpTimer timer(OpName::setattr);

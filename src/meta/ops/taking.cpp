@@ -78,7 +78,8 @@ Result<void> erase_inode(Txn& txn, Ino ino, const Attr& attr) {
 /// there is no data to delete.
 bool never_written(Txn& txn, Ino ino, const Attr& attr) {
   if (!attr.is_file() || attr.length != 0) return false;
-  auto slices = txn.client().cached_slices(ino, ChunkIndex{0});
+  auto& client = txn.client();
+  auto slices = client.engine().coherent() ? client.cache().slices(ino, ChunkIndex{0}) : nullptr;
   if (!slices || !slices->empty()) return false;
   txn.check_attr(ino, kMtime);  // a write and a truncation meanwhile would show here
   return true;

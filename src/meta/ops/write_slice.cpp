@@ -3,6 +3,7 @@
 
 #include "meta/op_timer.hpp"
 #include "meta/ops/common.hpp"
+#include "meta/ops/setattr.hpp"
 
 namespace kiseki::meta {
 
@@ -61,16 +62,25 @@ Async<Attr> write_in(Txn& txn, Ino ino, const Batch& batch, Timestamp mtime, std
 
 }  // namespace
 
-Async<WrittenSlices> write_slices(Client& client, Ino ino, std::vector<PlacedSlice> records, Timestamp mtime) {
+Async<WrittenSlices> write_slices(Client& client, Ino ino, std::vector<PlacedSlice> records, Timestamp mtime,
+                                  std::optional<AttrOrder> with) {
   OpTimer timer(OpName::write);
+  std::optional<OpTimer> setting;
+  if (with) setting.emplace(OpName::setattr);
   CO_TRY(auto batch, batch_of(records));
   std::vector<std::int64_t> returned;
+  std::error_code refused;
   CO_TRY(auto attr, co_await transact<Attr>(client, [&](Txn& txn) -> Async<Attr> {
-           co_return co_await write_in(txn, ino, batch, mtime, returned);
+           CO_TRY(auto after, co_await write_in(txn, ino, batch, mtime, returned));
+           if (!with) co_return after;
+           auto set = co_await setattr_in(txn, with->who, ino, with->change);
+           refused = set ? std::error_code() : set.error();
+           co_return set ? *set : after;
          }));
   if (returned.size() < batch.appends.size()) co_return posix(EIO);
   WrittenSlices written;
   written.attr = attr;
+  written.refused = refused;
   auto records_now = returned.begin();
   for (const auto& [index, slices] : batch.appends)
     written.chunks.push_back(
@@ -88,7 +98,7 @@ Async<Slices> read_slices(Client& client, Ino ino, ChunkIndex index) {
   OpTimer timer(OpName::read);
   if (auto slices = client.cached_slices(ino, index)) co_return *slices;
   Keys keys{ChunkKey{ino, index}};
-  CO_TRY(auto records, co_await client.fetch(std::move(keys)));
+  CO_TRY(auto records, co_await client.read(std::move(keys)));
   auto* slices = std::get_if<Slices>(&records[0]);
   co_return slices ? std::move(*slices) : Slices();
 }

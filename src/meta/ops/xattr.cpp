@@ -31,12 +31,11 @@ Async<void> change_inode(Txn& txn, Ino ino) {
 }
 
 Async<Xattrs> read_all(Client& client, Ino ino) {
-  bool coherent = client.engine().coherent();
-  if (coherent) {
-    if (auto all = client.cache().xattrs(ino)) co_return *all;
+  if (auto view = client.answering()) {
+    if (auto all = client.cache().xattrs(ino, *view)) co_return *all;
   }
   Keys keys{XattrsKey{ino}, AttrKey{ino}};
-  CO_TRY(auto records, co_await client.fetch(std::move(keys)));
+  CO_TRY(auto records, co_await client.read(std::move(keys)));
   if (std::holds_alternative<std::monostate>(records[1])) {
     client.cache().forget(XattrsKey{ino});  // "none" is not what is known of a missing inode
     co_return posix(ENOENT);

@@ -19,9 +19,10 @@ using net::redis::Strings;
 
 namespace {
 
-constexpr std::size_t kKeysAtOnce = 1024;  ///< in one command: more would hold up the server's other clients
-constexpr std::size_t kAgain = 4;          ///< argument of the commit script
-constexpr int kTries = 5;                  ///< of a commit whose reply is lost again and again
+constexpr std::size_t kKeysAtOnce = 1024;             ///< in one command: more would hold up the server's other clients
+constexpr std::size_t kAgain = 4;                     ///< argument of the commit script
+constexpr auto kPatience = std::chrono::seconds(30);  ///< with a commit whose reply is lost again and again
+constexpr auto kPause = std::chrono::milliseconds(10), kLongestPause = std::chrono::milliseconds(500);
 
 }  // namespace
 
@@ -60,9 +61,24 @@ void Engine::everything() noexcept {
   if (auto* observer = observer_.load()) observer->everything_may_have_changed();
 }
 
+void Engine::out_of_touch() noexcept {
+  std::lock_guard lock(hearing_);
+  ++epoch_;
+  if (auto* observer = observer_.load()) observer->out_of_touch();
+}
+
 // ---- reading ----------------------------------------------------------------------------------------------------
 
-Async<Records> Engine::fetch(Keys keys) {
+Async<Records> Engine::fetch(Keys keys) { return fetch(std::move(keys), Resend::when_lost); }
+
+Async<Records> Engine::fetch_if_reachable(Keys keys) {
+  auto records = co_await fetch(std::move(keys), Resend::while_reachable);
+  auto unreachable = !records && records.error() == net::redis::make_error_code(net::redis::Errc::unavailable);
+  if (unreachable) co_return posix(EHOSTUNREACH);
+  co_return records;
+}
+
+Async<Records> Engine::fetch(Keys keys, Resend resend) {
   std::vector<FetchPlan> plans;
   net::redis::Commands commands;
   for (std::size_t at = 0; at < keys.size(); at += kKeysAtOnce) {
@@ -72,7 +88,7 @@ Async<Records> Engine::fetch(Keys keys) {
   }
   Records records;
   if (plans.empty()) co_return records;
-  CO_TRY(auto replies, co_await ask_all(*client_, std::move(commands)));
+  CO_TRY(auto replies, co_await ask_all(*client_, std::move(commands), resend));
   if (replies.size() != plans.size()) co_return posix(EIO);
   for (std::size_t i = 0; i < plans.size(); ++i) {
     CO_TRY(auto some, plans[i].decode(replies[i]));
@@ -142,16 +158,20 @@ Async<Outcome> Engine::commit(Commit commit) {
 }
 
 Async<std::string> Engine::send(Strings keys, Strings args, bool writes) {
-  auto resend = writes ? Resend::never : Resend::when_lost;
+  auto end = std::chrono::steady_clock::now() + kPatience;
+  auto pause = kPause;
   for (int tries = 1;; ++tries) {
-    auto reply = co_await client_->eval(commit_script(), keys, args, resend);
+    auto reply = writes ? co_await client_->eval_change(commit_script(), keys, args)
+                        : co_await client_->eval(commit_script(), keys, args, Resend::when_lost);
     if (reply && !reply->is_error()) co_return std::move(reply->text);
     if (reply) co_return error_of(*reply);
     // With the same number again: if it was applied, its receipt answers.
-    if (reply.error() != net::redis::make_error_code(net::redis::Errc::reply_lost) || tries == kTries)
-      co_return reply.error();
+    auto lost = net::redis::make_error_code(net::redis::Errc::reply_lost);
+    // Whatever the last try came to: an earlier one may have been executed.
+    if (reply.error() != lost || std::chrono::steady_clock::now() > end) co_return tries > 1 ? lost : reply.error();
     log::info("meta.redis.commit_again", {{"try", tries}});
     args[kAgain] = "1";
+    if (tries > 1) co_await sleep_for(std::exchange(pause, std::min(2 * pause, kLongestPause)));
   }
 }
 

@@ -27,8 +27,12 @@ class Engine final : public MetaEngine, private net::redis::InvalidationListener
   ~Engine() override;
 
   Async<Records> fetch(Keys keys) override;
+  Async<Records> fetch_if_reachable(Keys keys) override;
+  bool away() const noexcept override { return client_->away(); }
   Async<Outcome> commit(Commit commit) override;
   bool coherent() const noexcept override { return client_->tracking(); }
+  bool lags() const noexcept override { return true; }
+  Async<void> catch_up() override { return client_->hear_all(); }
   bool sequential() const noexcept override { return false; }  // a connection per loop
   /// A server tracks only the keys that a script declares, and the inode behind a name cannot be declared.
   bool hears_of_children() const noexcept override { return false; }
@@ -52,6 +56,8 @@ class Engine final : public MetaEngine, private net::redis::InvalidationListener
  private:
   void changed(std::string_view key) noexcept override;
   void everything() noexcept override;
+  void out_of_touch() noexcept override;
+  Async<Records> fetch(Keys keys, net::redis::Resend resend);
 
   Connected connected() const { return {*client_, names_}; }
   /// Until it is known whether the commit was applied, or nobody can tell. Not cancellable.

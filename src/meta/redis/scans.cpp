@@ -55,8 +55,8 @@ Async<Reply> ask(net::redis::Client& client, Command command) {
   co_return std::move(reply);
 }
 
-Async<Replies> ask_all(net::redis::Client& client, Commands commands) {
-  CO_TRY(auto replies, co_await client.run(std::move(commands), Resend::when_lost));
+Async<Replies> ask_all(net::redis::Client& client, Commands commands, Resend resend) {
+  CO_TRY(auto replies, co_await client.run(std::move(commands), resend));
   for (auto& reply : replies)
     if (reply.is_error()) co_return error_of(reply);
   co_return std::move(replies);

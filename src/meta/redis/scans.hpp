@@ -26,7 +26,8 @@ Async<std::vector<std::pair<std::uint32_t, AclRule>>> scan_acls(Connected to);
 
 /// Asks what is harmless to ask again, and makes of an error reply the error it means.
 Async<net::redis::Reply> ask(net::redis::Client& client, net::redis::Command command);
-Async<net::redis::Replies> ask_all(net::redis::Client& client, net::redis::Commands commands);
+Async<net::redis::Replies> ask_all(net::redis::Client& client, net::redis::Commands commands,
+                                   net::redis::Resend resend = net::redis::Resend::when_lost);
 /// What an error reply means; logs the server's words when nothing better is known than EIO.
 std::error_code error_of(const net::redis::Reply& reply);
 

@@ -189,6 +189,7 @@ std::chrono::milliseconds* time_option(Address& to, std::string_view key) {
   if (key == "read-timeout" || key == "read_timeout") return &to.read_timeout;
   if (key == "write-timeout" || key == "write_timeout") return &to.write_timeout;
   if (key == "dial_timeout") return &to.connect_timeout;
+  if (key == "wait-timeout") return &to.wait_timeout;
   return nullptr;
 }
 
@@ -210,6 +211,12 @@ Explained<void> set_option(Address& to, std::string_view key, const std::string&
   }
   if (key == "client-cache") {
     if (!value.empty()) to.client_cache = value != "false";
+    return {};
+  }
+  if (key == "wait-replicas") {
+    auto count = number_of<unsigned>(value);
+    if (!count) return bad(fmt::format("{}={} in the Redis URL: a number of replicas", key, value));
+    to.wait_replicas = *count;
     return {};
   }
   if (without_effect(key)) return {};

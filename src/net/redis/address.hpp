@@ -27,7 +27,8 @@ struct Tls {
   std::string server_name;                   ///< empty: the host we connect to
 };
 
-/// A metadata URL of the schemes redis, rediss and unix, read once. Source: JuiceFS 1.4's address forms and options.
+/// A metadata URL of the schemes redis, rediss and unix, read once. Source: JuiceFS 1.4's address forms and options,
+/// and two of our own (wait-replicas, wait-timeout).
 struct Address {
   enum class Kind { standalone, sentinel, cluster };
 
@@ -39,8 +40,10 @@ struct Address {
   Tls tls;
   std::chrono::milliseconds min_backoff{20}, max_backoff{10'000};
   std::chrono::milliseconds connect_timeout{5'000}, read_timeout{30'000}, write_timeout{5'000};
-  std::string route_read;     ///< replica, random, latency; for read-only mounts
-  std::string client_name{};  ///< shown by CLIENT LIST
+  std::string route_read;                         ///< replica, random, latency; for read-only mounts
+  unsigned wait_replicas = 0;                     ///< our own option: a change counts when so many replicas have it
+  std::chrono::milliseconds wait_timeout{1'000};  ///< how long one WAIT waits for them
+  std::string client_name{};                      ///< shown by CLIENT LIST
   std::optional<bool> client_cache;
 
   /// `url` with its scheme; `env` answers environment variables (nullptr: the process's). Reads META_PASSWORD_FILE.

@@ -27,7 +27,10 @@ struct Client::State {
         names(r.pool("resolve", 1)),
         around(std::move(address), std::move(tls), names, options),
         tasks(r.executor(0)) {
-    for (unsigned i = 0; i < runtime.loops(); ++i) {
+    // The server tells a connection of what others change: with one for each loop our own changes would come back as
+    // others', and cost another look.
+    tracks = options.tracking && around.topology.address().client_cache.value_or(true);
+    for (unsigned i = 0; i < (tracks ? 1 : runtime.loops()); ++i) {
       lanes.push_back(std::make_shared<Lane>(around, i, runtime.executor(i)));
     }
   }
@@ -43,6 +46,7 @@ struct Client::State {
   Runtime& runtime;
   NameLookup names;
   Surroundings around;
+  bool tracks = false;
   std::vector<std::shared_ptr<Lane>> lanes;
   std::atomic<bool> closed{false};
   TaskGroup tasks;
@@ -66,28 +70,32 @@ Explained<std::shared_ptr<Client>> Client::open(Address address, ClientOptions o
   auto found = runtime.wait(examine(around.topology, kOpenPatience, options.read_only));
   if (!found) return found.error();
   if (found->cluster) around.topology.become_cluster();
-  if (options.tracking && around.topology.address().client_cache.value_or(true)) {
+  if (state->tracks) {
     auto retrack = [&lanes = state->lanes](Tracker::Redirect redirect) {
       for (auto& lane : lanes) lane->retrack(redirect);
     };
-    around.tracker =
-        std::make_shared<Tracker>(around.topology, runtime.executor(0), runtime.loops(), std::move(retrack));
+    auto count = static_cast<unsigned>(state->lanes.size());
+    around.tracker = std::make_shared<Tracker>(around.topology, runtime.executor(0), count, std::move(retrack));
     state->tasks.spawn(around.tracker->run());
   }
   if (around.topology.address().kind == Address::Kind::sentinel) {
-    auto switched = [&lanes = state->lanes] {
+    auto changes = [&lanes = state->lanes] {
       for (auto& lane : lanes) lane->reconnect();
     };
-    state->tasks.spawn(watch_master(around.topology, std::move(switched)));
+    for (const auto& sentinel : around.topology.address().hosts)
+      state->tasks.spawn(watch_master(around.topology, sentinel, changes));
   }
   for (auto& lane : state->lanes) lane->start();
   return std::shared_ptr<Client>(new Client(std::move(state)));
 }
 
-Async<Replies> Client::run(Commands commands, Resend resend) {
+Async<Replies> Client::run(Commands commands, Resend resend) { return run(std::move(commands), resend, false); }
+
+Async<Replies> Client::run(Commands commands, Resend resend, bool waits) {
   if (commands.empty()) co_return Replies();
-  auto request = std::allocate_shared<Request>(asio::recycling_allocator<Request>(), std::move(commands), resend,
-                                               std::chrono::steady_clock::now() + state_->around.options.deadline);
+  auto request =
+      std::allocate_shared<Request>(asio::recycling_allocator<Request>(), std::move(commands), resend,
+                                    std::chrono::steady_clock::now() + state_->around.options.deadline, waits);
   auto already = co_await asio::this_coro::cancellation_state;
   if (already.cancelled() != asio::cancellation_type::none) co_return posix(ECANCELED);
   auto& lane = state_->lane();
@@ -107,6 +115,26 @@ Async<Reply> Client::eval(const Script& script, const Strings& keys, const Strin
   return run_one(Command::eval(script, keys, args), resend);
 }
 
+Async<Reply> Client::eval_change(const Script& script, const Strings& keys, const Strings& args) {
+  auto& around = state_->around;
+  const auto& address = around.topology.address();
+  if (address.wait_replicas == 0) co_return co_await eval(script, keys, args);
+  Commands commands;
+  commands.push_back(Command::eval(script, keys, args));
+  commands.emplace_back("WAIT", address.wait_replicas, address.wait_timeout.count());
+  CO_TRY(auto replies, co_await run(std::move(commands), Resend::never, true));
+  if (replies.front().is_error()) co_return std::move(replies.front());
+  const auto& have_it = replies.back();
+  if (!have_it.is_integer() || have_it.integer < address.wait_replicas) {
+    around.unreplicated.trouble(have_it.is_integer()
+                                    ? fmt::format("{} of {} replicas answer", have_it.integer, address.wait_replicas)
+                                    : have_it.text);
+    co_return Errc::reply_lost;
+  }
+  around.unreplicated.good();
+  co_return std::move(replies.front());
+}
+
 const std::string& Client::key_prefix() const noexcept { return state_->around.topology.key_prefix(); }
 
 void Client::listen(InvalidationListener* listener) noexcept {
@@ -114,6 +142,12 @@ void Client::listen(InvalidationListener* listener) noexcept {
 }
 
 bool Client::tracking() const noexcept { return state_->around.tracker && state_->around.tracker->tracking(); }
+
+Async<void> Client::hear_all() {
+  if (!state_->around.tracker) co_return Result<void>{};
+  co_return co_await state_->around.tracker->hear_all();
+}
+bool Client::away() const noexcept { return state_->around.topology.away(); }
 
 const Address& Client::address() const noexcept { return state_->around.topology.address(); }
 

@@ -17,7 +17,8 @@
 namespace kiseki::net::redis {
 
 /// May a request whose reply was lost be sent again? `when_lost`: it changes nothing, or twice is as good as once.
-enum class Resend { never, when_lost };
+/// `while_reachable`: likewise, but with Errc::unavailable it is given up as soon as the server is away().
+enum class Resend { never, when_lost, while_reachable };
 
 /// Hears what the server says about keys we have read. Called from a loop's thread, one call at a time; must not block
 /// and must not call the client. A call may come before the reply to the very read it is about has been seen: whoever
@@ -27,6 +28,7 @@ class InvalidationListener {
   virtual ~InvalidationListener() = default;
   virtual void changed(std::string_view key) noexcept = 0;  ///< the full key, prefix included
   virtual void everything() noexcept = 0;                   ///< what was read before this may have changed unheard
+  virtual void out_of_touch() noexcept { everything(); }    ///< changes are not heard from now on, up to everything()
 };
 
 struct ClientOptions {
@@ -35,9 +37,9 @@ struct ClientOptions {
   bool read_only = false;                      ///< nothing will be written: a replica will do, if the address says so
 };
 
-/// A Redis server (or what Sentinels or a Cluster say is the one to talk to) over one connection per loop, with
-/// everything that is queued in one turn of the loop sent in one write. Calls may come from any executor; they resume
-/// on it. Cancelling a call leaves its request running.
+/// A Redis server (or what Sentinels or a Cluster say is the one to talk to) over one connection per loop (one for all
+/// loops while it tracks), with everything that is queued in one turn of the loop sent in one write. Calls may come
+/// from any executor; they resume on it. Cancelling a call leaves its request running.
 ///
 /// While the server is away requests wait, at most for the deadline. Replies that say "not now" (-LOADING, -READONLY,
 /// -MOVED, ...) are hidden: the request is sent again until the deadline, unless part of its batch was executed.
@@ -46,7 +48,7 @@ struct ClientOptions {
 /// scripts too if they declare them (seen on Redis 7.0: a key that a script only computes is not tracked), and tells
 /// when another connection changes one of them (CLIENT TRACKING, REDIRECT, NOLOOP). A key that the same connection
 /// changes is forgotten without a word: a script that changes a key it wants to hear about reads it once more after the
-/// change. Changes by another of our own loops are heard like anybody's.
+/// change. Another connection of ours would make all our changes come back as somebody else's: hence only one.
 class Client {
  public:
   /// Connects, checks the server, and finds out what it can do. Blocks, so call it before the loops serve, but after
@@ -61,6 +63,10 @@ class Client {
   Async<Reply> run_one(Command command, Resend resend = Resend::never);
   /// Runs a script: one round trip, or two when the server did not know it yet.
   Async<Reply> eval(const Script& script, const Strings& keys, const Strings& args, Resend resend = Resend::never);
+  /// The same for a script that changes something, and is answered from what it left behind when it is sent again. If
+  /// the address wants replicas to have the change: Errc::reply_lost, too, when they do not say so in time; then it
+  /// may be lost with this server.
+  Async<Reply> eval_change(const Script& script, const Strings& keys, const Strings& args);
 
   /// What every key of the volume begins with: "{N}" on a Cluster, else empty.
   const std::string& key_prefix() const noexcept;
@@ -69,6 +75,12 @@ class Client {
   /// True while every read is tracked: whatever was read since the last `everything()` has not changed since, but for
   /// what the listener heard and what we changed ourselves. Cheap, never blocks, any thread.
   bool tracking() const noexcept;
+  /// Until the listener has heard of every change that the server made before this call: one round trip, which calls
+  /// share. At once while there is no tracking. Errors: ECANCELED.
+  Async<void> hear_all();
+  /// True when the last attempt to connect failed, and no server has answered since: there is none now. Cheap, never
+  /// blocks, any thread.
+  bool away() const noexcept;
   const Address& address() const noexcept;
 
   /// Ends every connection; requests under way answer Errc::closed or Errc::reply_lost. From any executor; idempotent.
@@ -76,6 +88,7 @@ class Client {
 
  private:
   struct State;
+  Async<Replies> run(Commands commands, Resend resend, bool waits);
   explicit Client(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

@@ -71,6 +71,7 @@ void Lane::send(RequestPtr request) {
 void Lane::enqueue(RequestPtr request) {
   if (closed_) return request->end(Errc::closed);
   if (queue_.size() >= kMostQueued) return request->end(Errc::overloaded);
+  if (request->resend == Resend::while_reachable && around_.topology.away()) return request->end(Errc::unavailable);
   queue_.push_back(std::move(request));
   connection_ ? writer_.wake() : first_request_.wake();
   clock_.wake();
@@ -133,6 +134,10 @@ asio::awaitable<void> Lane::read_replies(ConnectionPtr connection) {
 }
 
 bool Lane::take_replies(Connection& connection) {
+  if (around_.topology.away()) {  // others found nobody: they may have met a limit, but here is the server
+    around_.topology.has_answered();
+    if (around_.tracker) around_.tracker->lane_answers();
+  }
   auto& reader = connection.link->reader();
   auto was_full = commands_in_flight_ >= kMostInFlight;
   while (true) {
@@ -160,6 +165,7 @@ void Lane::answered(RequestPtr request) {
   switch (judge(*request, refusal)) {
     case Verdict::done:
       if (request->attempts > 0) around_.refusing.good();
+      note_room(*request);
       return request->end();
     case Verdict::bodies:
       queue_.push_back(std::move(request));
@@ -167,6 +173,14 @@ void Lane::answered(RequestPtr request) {
     case Verdict::later:
       return refused(std::move(request), *refusal);
   }
+}
+
+/// A full server refuses what would make it fuller: the first change it takes again tells that there is room.
+void Lane::note_room(const Request& request) {
+  for (const auto& reply : request.replies) {
+    if (meaning_of(reply) == Errc::full) return around_.full.trouble(reply.text);
+  }
+  if (request.resend == Resend::never && !request.replies.front().is_error()) around_.full.good();
 }
 
 /// "MOVED SLOT HOST:PORT" and "ASK SLOT HOST:PORT".
@@ -316,6 +330,7 @@ asio::awaitable<void> Lane::watch_clock() {
     idle_ticks = idle() ? idle_ticks + 1 : 0;
     auto time = now();
     end_expired(time);
+    if (around_.topology.away()) end_impatient();
     requeue_due(time);
     if (connection_ && is_stuck(*connection_, time)) connection_->link->stream().close();
   }
@@ -343,6 +358,16 @@ void Lane::end_expired(SteadyTime time) {
   drop(later_, Errc::refused);
 }
 
+/// Those who would rather do without than wait for a server that is away.
+void Lane::end_impatient() {
+  auto end = [](Request& request) {
+    if (request.resend == Resend::while_reachable) request.end(Errc::unavailable);
+  };
+  for (auto& flight : flights_) end(*flight.request);
+  for (auto& request : queue_) end(*request);
+  for (auto& request : later_) end(*request);
+}
+
 void Lane::requeue_due(SteadyTime time) {
   std::erase_if(later_, [&](RequestPtr& request) {
     if (request->not_before > time) return false;
@@ -355,6 +380,7 @@ void Lane::requeue_due(SteadyTime time) {
 /// Without a reply the connection is of no use: it may still come, and be taken for that of the first request.
 Async<void> Lane::be_tracked(Connection& connection) {
   if (!around_.tracker) co_return Result<void>{};
+  around_.tracker->lane_answers();
   auto redirect = around_.tracker->current();
   if (redirect.generation == 0 || redirect.at != connection.at) {
     around_.tracker->lane_tracked(index_, 0);

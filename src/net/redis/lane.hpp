@@ -23,10 +23,12 @@ struct Surroundings {
       : topology(std::move(address), std::move(tls), names, o.read_only),
         options(o),
         away("redis.away", "redis.back", topology.address().shown()),
-        refusing("redis.refuses", "redis.accepts", topology.address().shown()) {}
+        refusing("redis.refuses", "redis.accepts", topology.address().shown()),
+        full("redis.full", "redis.room_again", topology.address().shown()),
+        unreplicated("redis.unreplicated", "redis.replicated", topology.address().shown()) {}
   Topology topology;
   const ClientOptions options;
-  Episode away, refusing;
+  Episode away, refusing, full, unreplicated;
   std::shared_ptr<Tracker> tracker;  ///< none: no tracking
 };
 
@@ -67,12 +69,14 @@ class Lane : public std::enable_shared_from_this<Lane> {
   void fill(Connection& connection);
   bool take_replies(Connection& connection);
   void answered(RequestPtr request);
+  void note_room(const Request& request);
   void refused(RequestPtr request, const Reply& why);
   asio::awaitable<void> ask_elsewhere(RequestPtr request, Endpoint node);
   void retire();
   void lose(Connection& connection);
   bool is_stuck(const Connection& connection, SteadyTime time) const;
   void end_expired(SteadyTime now);
+  void end_impatient();
   void requeue_due(SteadyTime now);
   void end_all();
   bool idle() const { return queue_.empty() && flights_.empty() && later_.empty(); }

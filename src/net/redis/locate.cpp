@@ -70,7 +70,7 @@ Async<Endpoint> Topology::locate(std::string& why) const {
   return [](Endpoint only) -> Async<Endpoint> { co_return only; }(address_.hosts.front());
 }
 
-Async<std::unique_ptr<Link>> Topology::greet_sentinel(Endpoint to, std::string& why) const {
+Async<std::unique_ptr<Link>> Topology::connect_to_sentinel(Endpoint to, std::string& why) const {
   CO_TRY(auto link, co_await open_link(to, why));
   if (address_.sentinel_password.empty()) co_return std::move(link);
   CO_TRY(auto reply, co_await link->ask_one(Command("AUTH", address_.sentinel_password)));
@@ -79,12 +79,12 @@ Async<std::unique_ptr<Link>> Topology::greet_sentinel(Endpoint to, std::string& 
   co_return Errc::denied;
 }
 
-Async<std::unique_ptr<Link>> Topology::connect_to_sentinel(std::string& why) const {
+Async<std::unique_ptr<Link>> Topology::connect_to_a_sentinel(std::string& why) const {
   std::error_code last = Errc::unavailable;
   auto first = first_host_.load(std::memory_order_relaxed);
   for (std::size_t i = 0; i < address_.hosts.size(); ++i) {
     auto host = (first + i) % address_.hosts.size();
-    auto link = co_await with_timeout(kOneHost, greet_sentinel(address_.hosts[host], why));
+    auto link = co_await with_timeout(kOneHost, connect_to_sentinel(address_.hosts[host], why));
     if (link) {
       first_host_.store(host, std::memory_order_relaxed);
       co_return std::move(*link);
@@ -96,7 +96,7 @@ Async<std::unique_ptr<Link>> Topology::connect_to_sentinel(std::string& why) con
 }
 
 Async<Endpoint> Topology::ask_sentinels(std::string& why) const {
-  CO_TRY(auto link, co_await connect_to_sentinel(why));
+  CO_TRY(auto link, co_await connect_to_a_sentinel(why));
   Commands ask;
   ask.emplace_back("SENTINEL", "GET-MASTER-ADDR-BY-NAME", address_.master_name);
   if (wants_replica()) ask.emplace_back("SENTINEL", "REPLICAS", address_.master_name);

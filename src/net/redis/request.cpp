@@ -21,7 +21,8 @@ std::size_t Request::append_to(std::string& out) const {
 Verdict judge(Request& request, const Reply*& refusal) {
   std::vector<std::uint32_t> forgotten;
   std::size_t refused = 0;
-  for (std::uint32_t i = 0; i < request.replies.size(); ++i) {
+  auto judged = request.replies.size() - (request.waits ? 1 : 0);
+  for (std::uint32_t i = 0; i < judged; ++i) {
     const auto& reply = request.replies[i];
     if (!reply.is_error()) continue;
     if (forgot_script(reply)) forgotten.push_back(i);
@@ -29,10 +30,11 @@ Verdict judge(Request& request, const Reply*& refusal) {
     if (++refused == 1) refusal = &reply;
   }
   if (!forgotten.empty() && !request.with_bodies) {
+    if (request.waits) forgotten.clear();  // all of it
     request.restart(std::move(forgotten), true);
     return Verdict::bodies;
   }
-  auto nothing_ran = refused == request.replies.size();
+  auto nothing_ran = refused == judged;
   if (refused == 0 || (!nothing_ran && request.resend == Resend::never)) return Verdict::done;
   request.restart({}, request.with_bodies);
   return Verdict::later;

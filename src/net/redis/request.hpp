@@ -18,11 +18,13 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 /// One batch on its way, shared by the coroutine that waits for it and the lane that carries it. Everything but the
 /// waiter is the lane's until the waiter is resumed.
 struct Request {
-  Request(Commands c, Resend r, SteadyTime d) : commands(std::move(c)), resend(r), deadline(d) {}
+  Request(Commands c, Resend r, SteadyTime d, bool w = false)
+      : commands(std::move(c)), resend(r), deadline(d), waits(w) {}
 
   const Commands commands;
   const Resend resend;
   const SteadyTime deadline;
+  const bool waits;  ///< the last command is a WAIT for what the others did
   detail::Waiter waiter;
   Replies replies;        ///< one for each command, as far as they have come
   std::error_code error;  ///< why there are none

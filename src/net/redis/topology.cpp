@@ -35,6 +35,7 @@ Async<Topology::Connected> Topology::connect(Commands extra, Replies& extra_repl
   auto attempt = find_and_connect(std::move(extra), extra_replies, why);
   auto connected = co_await with_timeout(address_.connect_timeout, std::move(attempt));
   if (!connected && why.empty()) why = connected.error().message();
+  if (connected || connected.error() != posix(ECANCELED)) away_.store(!connected, std::memory_order_release);
   co_return connected;
 }
 
@@ -42,6 +43,7 @@ Async<Topology::Connected> Topology::find_and_connect(Commands extra, Replies& e
   Connected out;
   CO_TRY(out.at, co_await locate(why));
   auto must_be_master = address_.kind == Address::Kind::sentinel && !wants_replica();
+  if (must_be_master) CO_CHECK(may_be_master(out.at, why));
   if (must_be_master) extra.emplace(extra.begin(), "ROLE");
   auto link = co_await connect_to(out.at, std::move(extra), extra_replies, why);
   if (!link) {
@@ -60,6 +62,48 @@ Async<Topology::Connected> Topology::find_and_connect(Commands extra, Replies& e
   }
   out.link = std::move(*link);
   co_return std::move(out);
+}
+
+namespace {
+
+constexpr auto kLongestChange = std::chrono::seconds(10);  // then the Sentinels are asked, whatever they announced
+constexpr auto kDemotion = std::chrono::seconds(20);       // in which the old master learns of it
+
+}  // namespace
+
+void Topology::fail_over_begins() const {
+  std::lock_guard lock(mutex_);
+  changing_until_ = std::chrono::steady_clock::now() + kLongestChange;
+}
+
+void Topology::fail_over_ends() const {
+  std::lock_guard lock(mutex_);
+  changing_until_ = {};
+}
+
+bool Topology::master_changes(Endpoint from, Endpoint to) const {
+  std::lock_guard lock(mutex_);
+  std::pair change(std::move(from), std::move(to));
+  auto known = last_change_ == change && std::chrono::steady_clock::now() < demoted_until_;
+  changing_until_ = {};
+  if (known) return false;
+  last_change_ = std::move(change);
+  demoted_until_ = std::chrono::steady_clock::now() + kDemotion;
+  return true;
+}
+
+Result<void> Topology::may_be_master(const Endpoint& found, std::string& why) const {
+  std::lock_guard lock(mutex_);
+  auto now = std::chrono::steady_clock::now();
+  if (now < changing_until_) {
+    why = "the Sentinels are making another server the master";
+    return Errc::refused;
+  }
+  if (now < demoted_until_ && found == last_change_->first) {
+    why = fmt::format("{} is no master any more", found.shown());
+    return Errc::refused;
+  }
+  return {};
 }
 
 Async<std::unique_ptr<Link>> Topology::open_link(Endpoint to, std::string& why) const {

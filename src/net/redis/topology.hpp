@@ -24,6 +24,10 @@ class Topology {
   /// The address turned out to be a node of a Cluster. Before the first connection of a loop.
   void become_cluster();
 
+  /// True when the last attempt to connect failed, and no server has answered since.
+  bool away() const noexcept { return away_.load(std::memory_order_acquire); }
+  void has_answered() const noexcept { away_.store(false, std::memory_order_release); }
+
   struct Connected {
     std::unique_ptr<Link> link;
     Endpoint at;
@@ -33,8 +37,16 @@ class Topology {
   Async<Connected> connect(Commands extra, Replies& extra_replies, std::string& why) const;
   /// Connects to one server and greets it, without looking for anything; not bounded.
   Async<std::unique_ptr<Link>> connect_to(Endpoint to, Commands extra, Replies& extra_replies, std::string& why) const;
-  /// Connects to one of the Sentinels.
-  Async<std::unique_ptr<Link>> connect_to_sentinel(std::string& why) const;
+  /// Connects to this Sentinel.
+  Async<std::unique_ptr<Link>> connect_to_sentinel(Endpoint to, std::string& why) const;
+
+  // What Sentinels announce. From the announcement of a fail-over up to its end nobody is connected to: what the old
+  // master would acknowledge after the promotion of another would be lost. Then the old one is not believed for a while
+  // (it takes itself for the master until somebody tells it) though slower Sentinels may still name it.
+  void fail_over_begins() const;
+  void fail_over_ends() const;  ///< without another master
+  /// False when it was known already.
+  bool master_changes(Endpoint from, Endpoint to) const;
 
   /// A node of the Cluster said where the volume's slot is now: "HOST:PORT", or ":PORT" for the same host.
   void moved_to(std::string_view where, const Endpoint& from) const;
@@ -44,10 +56,11 @@ class Topology {
   Async<Connected> find_and_connect(Commands extra, Replies& extra_replies, std::string& why) const;
   Async<std::unique_ptr<Link>> open_link(Endpoint to, std::string& why) const;
   Async<Endpoint> locate(std::string& why) const;
+  Async<std::unique_ptr<Link>> connect_to_a_sentinel(std::string& why) const;
   Async<Endpoint> ask_sentinels(std::string& why) const;
+  Result<void> may_be_master(const Endpoint& found, std::string& why) const;
   Async<Endpoint> ask_nodes(std::string& why) const;
   Async<Endpoint> owner_of_slot(Endpoint node, std::string& why) const;
-  Async<std::unique_ptr<Link>> greet_sentinel(Endpoint to, std::string& why) const;
   void remember(const Reply& slots, const Endpoint& asked) const;
   bool wants_replica() const { return replicas_ && !address_.route_read.empty(); }
   Commands greeting() const;
@@ -58,9 +71,12 @@ class Topology {
   NameLookup& names_;
   const bool replicas_;
   mutable std::atomic<std::size_t> first_host_{0};  ///< the one that answered last
-  mutable std::mutex mutex_;                        ///< guards what follows
-  mutable std::vector<Endpoint> other_nodes_;       ///< of the Cluster, beside `hosts`
-  mutable std::optional<Endpoint> moved_;           ///< where a Cluster sent us; forgotten when it does not answer
+  mutable std::atomic<bool> away_{false};
+  mutable std::mutex mutex_;                   ///< guards what follows
+  mutable std::vector<Endpoint> other_nodes_;  ///< of the Cluster, beside `hosts`
+  mutable std::optional<Endpoint> moved_;      ///< where a Cluster sent us; forgotten when it does not answer
+  mutable std::optional<std::pair<Endpoint, Endpoint>> last_change_;  ///< of the master: from, to
+  mutable std::chrono::steady_clock::time_point changing_until_{}, demoted_until_{};
 };
 
 }  // namespace kiseki::net::redis

@@ -1,9 +1,9 @@
 #include "net/redis/tracker.hpp"
 
 #include <boost/asio/post.hpp>
+#include <charconv>
 #include <utility>
 
-#include "core/async.hpp"
 #include "core/guard.hpp"
 #include "core/log.hpp"
 
@@ -28,6 +28,11 @@ void Tracker::listen(InvalidationListener* listener) noexcept {
 Tracker::Redirect Tracker::current() const {
   std::lock_guard lock(mutex_);
   return redirect_;
+}
+
+void Tracker::lane_answers() {
+  std::lock_guard lock(mutex_);
+  if (listener_ && !tracking()) listener_->everything();
 }
 
 void Tracker::lane_tracked(unsigned lane, std::uint64_t generation) {
@@ -56,9 +61,34 @@ void Tracker::refused(const std::string& why) {
 }
 
 void Tracker::set_locked(bool on) {
-  tracking_.store(false, std::memory_order_release);
-  if (listener_) listener_->everything();
+  auto was = tracking_.exchange(false, std::memory_order_acq_rel);
+  if (listener_ && on) listener_->everything();
+  if (listener_ && was && !on) listener_->out_of_touch();
   tracking_.store(on, std::memory_order_release);
+  answered_.notify_all();
+}
+
+Async<void> Tracker::asked(std::uint64_t ticket) {
+  co_await asked_.wait(ticket);
+  co_return Result<void>{};
+}
+
+Async<void> Tracker::answered(std::uint64_t ticket) {
+  co_await answered_.wait(ticket);
+  co_return Result<void>{};
+}
+
+Async<void> Tracker::hear_all() {
+  if (!tracking()) co_return Result<void>{};
+  auto number = ++wanted_;
+  asked_.notify_all();
+  for (;;) {
+    auto ticket = answered_.ticket();
+    // A lost connection is an answer too: then all was forgotten.
+    if (heard_of_ >= number || !tracking()) co_return Result<void>{};
+    auto woken = co_await with_timeout(kBeat, answered(ticket));
+    if (!woken && woken.error() == posix(ECANCELED)) co_return woken;
+  }
 }
 
 void Tracker::settle_locked() {
@@ -128,20 +158,33 @@ Async<void> Tracker::hear(Link& link) {
   }
 }
 
+/// A numbered PING every second, and whenever somebody wants to know how far the server's messages have come.
 Async<void> Tracker::beat(Link& link) {
   while (std::chrono::steady_clock::now() - heard_ < kSilence) {
+    auto ticket = asked_.ticket();
+    auto number = wanted_.load();
     std::string ping;
-    Command("PING").append_to(ping);
+    Command("PING", number).append_to(ping);
     CO_CHECK(co_await link.send(std::move(ping)));
-    co_await sleep_for(kBeat);
+    if (wanted_ != number) continue;
+    auto woken = co_await with_timeout(kBeat, asked(ticket));
+    if (!woken && woken.error() == posix(ECANCELED)) co_return woken;
   }
   co_return posix(ETIMEDOUT);
 }
 
-/// [message, channel, [key...]] or, when the server forgot everything, [message, channel, nil]; also [pong, ""].
+/// [message, channel, [key...]] or, when the server forgot everything, [message, channel, nil]; also [pong, number].
 Result<void> Tracker::take(const Reply& message) {
   if (!message.is_array() || message.elements.empty()) return posix(EPROTO);
   const auto& parts = message.elements;
+  if (parts[0].text == "pong" && parts.size() == 2) {
+    std::uint64_t number = 0;
+    auto& text = parts[1].text;
+    std::from_chars(text.data(), text.data() + text.size(), number);
+    heard_of_ = number;
+    answered_.notify_all();
+    return {};
+  }
   if (parts[0].text != "message" || parts.size() != 3) return {};
   std::lock_guard lock(mutex_);
   if (!listener_) return {};

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <vector>
 
+#include "core/async.hpp"
 #include "net/redis/client.hpp"
 #include "net/redis/topology.hpp"
 
@@ -34,8 +35,11 @@ class Tracker : public std::enable_shared_from_this<Tracker> {
   void listen(InvalidationListener* listener) noexcept;
   bool tracking() const noexcept { return tracking_.load(std::memory_order_acquire); }
   Redirect current() const;
+  /// Until the listener has heard of every change the server made before this call; at once while nothing is heard.
+  Async<void> hear_all();
 
   // Of a lane, from its loop:
+  void lane_answers();  ///< there is a server again: what was right when it was last heard of is out of date
   void lane_tracked(unsigned lane, std::uint64_t generation);  ///< its reads are tracked (0: it has a connection only)
   void lane_lost(unsigned lane);
   void refused(const std::string& why);  ///< the server will not track: given up for good
@@ -50,6 +54,8 @@ class Tracker : public std::enable_shared_from_this<Tracker> {
   Async<void> one_generation(std::string& why);
   Async<void> hear(Link& link);
   Async<void> beat(Link& link);
+  Async<void> asked(std::uint64_t ticket);
+  Async<void> answered(std::uint64_t ticket);
   Result<void> take(const Reply& message);
   void begin(std::int64_t client, Endpoint at);
   void forget();
@@ -62,6 +68,9 @@ class Tracker : public std::enable_shared_from_this<Tracker> {
   std::shared_ptr<Link> link_;                     ///< on `home_`
   std::chrono::steady_clock::time_point heard_{};  ///< on `home_`
   std::atomic<bool> tracking_{false}, given_up_{false};
+  /// PINGs are numbered: what the server sent before it answered number n has been heard once `heard_of_` is n.
+  std::atomic<std::uint64_t> wanted_{0}, heard_of_{0};
+  Signal asked_, answered_;
   mutable std::mutex mutex_;  ///< guards what follows, and calls of the listener
   InvalidationListener* listener_ = nullptr;
   std::vector<Lane> lanes_;

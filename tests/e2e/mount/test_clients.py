@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Two mounts of one volume. Semantics: "who opens a file after another client closed it sees what was written"."""
+import errno
 import os
 import random
 import sys
@@ -12,8 +13,6 @@ import redis  # noqa: E402
 
 
 class OnSqlite(unittest.TestCase):
-    notice = 0  # seconds until a change is heard of
-
     def make_volume(self):
         return mounted.Volume(self)
 
@@ -31,13 +30,8 @@ class OnSqlite(unittest.TestCase):
             os.utime(path, ns=(before, before))
 
     def check_here(self, name, want):
-        deadline = time.monotonic() + self.notice
-        while True:
-            with open(self.here / name, "rb") as file:
-                seen = file.read()
-            if seen == want or time.monotonic() > deadline:
-                break
-            time.sleep(0.01)
+        with open(self.here / name, "rb") as file:
+            seen = file.read()
         self.assertTrue(seen == want, f"{name}: not what the other client had closed")
 
     def test_overwrites_show_at_the_next_open(self):
@@ -84,6 +78,19 @@ class OnSqlite(unittest.TestCase):
         os.close(reader)
         os.close(writer)
 
+    def test_what_another_client_deletes_is_gone(self):
+        # SEMANTICS: a file that another client deletes is gone for those who have it open here (ESTALE), unless there is a trash
+        self.write_there("f", b"text")
+        with open(self.here / "f", "rb", buffering=0) as file:
+            os.unlink(self.there / "f")
+            deadline = time.monotonic() + 10  # what is known here may be a second old
+            with self.assertRaises(OSError) as gone:
+                while time.monotonic() < deadline:
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                    os.pread(file.fileno(), 10, 0)
+                    time.sleep(0.05)
+        self.assertEqual(errno.ESTALE, gone.exception.errno)
+
     def test_what_was_cut_and_written_anew_shows_at_the_next_open(self):
         for version in range(5):
             body = bytes([97 + version]) * (1000 * (7 - version))
@@ -93,8 +100,6 @@ class OnSqlite(unittest.TestCase):
 
 
 class OnRedis(OnSqlite):
-    notice = 10  # the server tells of it: milliseconds on a machine at rest
-
     def make_volume(self):
         server = redis.Server(self)
         volume = mounted.Volume(self, formatted=False)

@@ -164,7 +164,6 @@ class CrashTest(mounted.MountedTest):
             time.sleep(0.5)
 
     def test_locks_of_the_dead_go_away(self):
-        """SEMANTICS: those of a client that died fall when its session expires (five heartbeats)."""
         import fcntl
         with open(self.path("lock"), "wb"):
             pass

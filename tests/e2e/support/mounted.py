@@ -156,7 +156,7 @@ def marked_processes(mark):
 class Mount:
     """One mounted client of a volume."""
 
-    def __init__(self, volume, client, flags, foreground, path=None):
+    def __init__(self, volume, client, flags, foreground, path=None, prefix=(), meta=None):
         self.volume, self.client = volume, client
         volume.mounts_made += 1
         self.number = volume.mounts_made
@@ -166,7 +166,7 @@ class Mount:
         self.process = None
         os.makedirs(self.path, exist_ok=True)
         cache = [] if "--cache-dir" in flags else ["--cache-dir", os.path.join(volume.root, f"cache{self.number}")]
-        self.command = [client, "mount", volume.meta, self.path, "--no-usage-report", "--log", self.log, *cache, *flags]
+        self.command = [*prefix, client, "mount", meta or volume.meta, self.path, "--no-usage-report", "--log", self.log, *cache, *flags]
         self._start(foreground)
 
     def _start(self, foreground):
@@ -273,8 +273,9 @@ class Volume:
             raise AssertionError(f"{' '.join(arguments)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         return done
 
-    def mount(self, *flags, client=None, foreground=False, path=None):
-        mounted = Mount(self, client or self.client, list(flags), foreground, path)
+    def mount(self, *flags, client=None, foreground=False, path=None, prefix=(), meta=None):
+        """`prefix`: a command that runs the client, as nsenter does; `meta`: another way to the same volume."""
+        mounted = Mount(self, client or self.client, list(flags), foreground, path, prefix, meta)
         self.mounts.append(mounted)
         return mounted
 

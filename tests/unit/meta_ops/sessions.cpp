@@ -1,6 +1,7 @@
 #include <boost/asio/this_coro.hpp>
 
 #include "meta/housekeeper.hpp"
+#include "meta/ops/release.hpp"
 #include "meta/session.hpp"
 #include "volume.hpp"
 
@@ -58,6 +59,10 @@ TEST(Sessions, TheDeadAreBuried) {
     CO_ASSERT_OK(co_await mine.beat());
     v.clock->advance(std::chrono::seconds(31));
     CO_ASSERT_OK(co_await mine.beat());
+    EXPECT_EQ(std::get<FileLocks>(co_await v.record(FileLocksKey{*file})), FileLocks()) << "locks go at once";
+    EXPECT_TRUE(v.removed_files.empty()) << "the holder may come back";
+    v.clock->advance(kNamelessGrace);
+    CO_ASSERT_OK(co_await mine.beat());
     EXPECT_EQ(v.removed_files.size(), 1u);
     auto gone = co_await v.record(SessionKey{SessionId{77}});
     EXPECT_TRUE(std::holds_alternative<std::monostate>(gone));
@@ -71,6 +76,83 @@ TEST(Sessions, TheDeadAreBuried) {
     CO_ASSERT_OK(co_await mine.close());
     back = co_await v.record(SessionKey{sid});
     EXPECT_TRUE(std::holds_alternative<std::monostate>(back));
+  });
+}
+
+namespace {
+
+/// A client of its own of the volume `of`: what another machine would be.
+struct Neighbour {
+  explicit Neighbour(Volume& of) : client(of.engine, *of.client->format(), of.clock, ClientOptions()) {
+    of.engine->observe(nullptr);  // its engine serves two: nobody hears
+    client.set_session(SessionId{1000});
+  }
+  Client client;
+};
+
+}  // namespace
+
+// A client that stands still past its expiry keeps what it holds open without a name.
+TEST(Sessions, OneThatWasTakenForDeadKeepsItsNamelessFiles) {
+  Volume v(Volume::plain(), {.coherent = false});
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    ClientSession mine(*v.client, co_await asio::this_coro::executor, info(), {});
+    CO_ASSERT_OK(co_await mine.start());
+    auto file = co_await v.file(kRootIno, "f");
+    CO_ASSERT_OK(file);
+    CO_ASSERT_OK(co_await v.write(*file, 0, 100));
+    v.opened.push_back(*file);
+    CO_ASSERT_OK(co_await unlink(*v.client, v.root, kRootIno, "f"));
+    auto sid = v.client->session();
+    Neighbour other(v);
+
+    v.clock->advance(std::chrono::seconds(3000));
+    auto reaped = co_await reap_stale_sessions(other.client);
+    CO_ASSERT_OK(reaped);
+    EXPECT_EQ(*reaped, 0u);
+    CO_ASSERT_OK(co_await mine.beat());
+    v.clock->advance(std::chrono::seconds(3000));
+    reaped = co_await reap_stale_sessions(other.client);
+    CO_ASSERT_OK(reaped);
+    EXPECT_EQ(*reaped, 0u) << "a new time of grace";
+    CO_ASSERT_OK(co_await getattr(*v.client, *file));
+    CO_ASSERT_OK(co_await v.write(*file, 100, 100));
+
+    // JuiceFS's clients end a session at once; what they did not get at is noted again.
+    Commit ended;
+    ended.writes = {EraseSustained{sid, *file}, EraseSession{sid}};
+    CO_ASSERT_OK(co_await v.client->commit(std::move(ended)));
+    CO_ASSERT_OK(co_await mine.beat());
+    auto held = co_await v.engine->scan_locks(sid);
+    CO_ASSERT_OK(held);
+    EXPECT_EQ(held->sustained, std::vector<Ino>{*file});
+    CO_ASSERT_OK(co_await release_sustained(*v.client, *file));
+    EXPECT_EQ(v.removed_files.size(), 1u);
+
+    // And what they deleted is gone: said once, and no reason to fail.
+    CO_ASSERT_OK(co_await end_session(*v.client, sid));
+    CO_ASSERT_OK(co_await mine.beat());
+    CO_ASSERT_OK(co_await mine.close());
+  });
+}
+
+// Who buries the dead looks again at each step whether they still are.
+TEST(Sessions, NothingIsTakenFromOneThatCameBackMeanwhile) {
+  Volume v(Volume::plain(), {.coherent = false});
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    auto file = co_await v.file(kRootIno, "f");
+    CO_ASSERT_OK(file);
+    v.opened.push_back(*file);
+    CO_ASSERT_OK(co_await unlink(*v.client, v.root, kRootIno, "f"));
+    Session was{v.clock->now().sec - 4000, "{}"};
+    Commit back;
+    back.writes.push_back(PutSession{SessionId{1}, {was.expire + 5000, "{}"}});
+    CO_ASSERT_OK(co_await v.client->commit(std::move(back)));
+    auto released = co_await release_sustained_of(*v.client, SessionId{1}, *file, was);
+    EXPECT_EQ(error_of(released), ECANCELED);
+    CO_ASSERT_OK(co_await getattr(*v.client, *file));
   });
 }
 

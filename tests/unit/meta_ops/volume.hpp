@@ -39,6 +39,7 @@ struct Volume : OpenInodes, DataReaper {
   }
 
   bool is_open(Ino ino) const override { return std::find(opened.begin(), opened.end(), ino) != opened.end(); }
+  std::vector<Ino> nameless() const override { return opened; }
   void file_removed(Ino ino, std::uint64_t length) override { removed_files.emplace_back(ino, length); }
   void slices_released(std::vector<DelayedSlice> slices) override {
     released.insert(released.end(), slices.begin(), slices.end());

@@ -95,6 +95,22 @@ TEST_F(RoundTrips, WhatOneWroteOneselfIsKnown) {
             0);
 }
 
+TEST_F(RoundTrips, TimesGoWithTheSlicesBeforeThem) {
+  auto file = m->file(kRootIno, "f");
+  AttrChange times{.set = kMtime | kAtime, .to = {}};
+  times.to.mtime = times.to.atime = {1'000, 5};
+  std::vector<PlacedSlice> records{{ChunkIndex{0}, Slice{0, SliceId{7}, 10, 0, 10}}};
+  EXPECT_EQ(cost([&] {
+              auto written =
+                  m->must(write_slices(*m->client, file, records, m->clock.now(), AttrOrder{m->root, times}));
+              EXPECT_EQ(written.attr.mtime, times.to.mtime);
+            }),
+            1);
+  auto stored = std::get<Attr>(m->get(AttrKey{file}));
+  EXPECT_EQ(stored.length, 10u);
+  EXPECT_EQ(stored.mtime, times.to.mtime);
+}
+
 TEST_F(RoundTrips, RemovingAndRenaming) {
   for (bool cold : {false, true}) {
     auto most = cold ? 2 : 1;

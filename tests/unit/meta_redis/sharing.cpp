@@ -52,6 +52,44 @@ TEST(Sharing, AttributesNamesAndContentsAreHeardOf) {
   EXPECT_TRUE(eventually([&] { return !t.a.client->cached_lookup(kRootIno, "f").has_value(); }));
 }
 
+TEST(Sharing, WhoHasCaughtUpIsBehindNobody) {
+  ON_REDIS();
+  Two t;
+  auto file = t.a.file(kRootIno, "f");
+  for (std::uint32_t i = 1; i <= 300; ++i) {
+    t.b.must(getattr(*t.b.client, file));
+    t.b.must(read_slices(*t.b.client, file, ChunkIndex{0}));
+    Slice slice{0, SliceId{i}, 10, 0, 10};
+    t.a.must(write_slice(*t.a.client, file, ChunkIndex{0}, slice, t.a.clock.now()));
+    t.a.must(setattr(*t.a.client, t.a.root, file, change(kUid, i, 0)));
+    t.b.must(t.b.engine->catch_up());
+    auto attr = t.b.client->cached_attr(file);
+    EXPECT_TRUE(!attr || attr->uid == i) << i;
+    auto slices = t.b.client->cached_slices(file, ChunkIndex{0});
+    EXPECT_TRUE(!slices || slices->back() == slice) << i;
+  }
+}
+
+TEST(Sharing, CatchingUpIsOneRoundTripForManyAndNoneWithoutTracking) {
+  ON_REDIS();
+  Two t;
+  auto many = [](MetaEngine& engine) -> Async<void> {
+    std::vector<Async<void>> all;
+    for (int i = 0; i < 100; ++i) all.push_back(engine.catch_up());
+    co_return co_await fan_out(std::move(all), 100);
+  };
+  auto pings = [] {
+    auto text = kiseki::test::say(server().port(), "INFO commandstats\r\n");
+    auto at = text.find("cmdstat_ping:calls=");
+    return at == text.npos ? 0 : std::stoi(text.substr(at + 19));
+  };
+  auto before = pings();
+  t.b.must(many(*t.b.engine));
+  EXPECT_LE(pings() - before, 20);
+  Mounted deaf(server().port(), "?client-cache=false");
+  deaf.must(many(*deaf.engine));
+}
+
 TEST(Sharing, WhatIsNewIsKnownToBeEmptyOnlyUntilSomebodyElseFillsIt) {
   ON_REDIS();
   Two t;
@@ -152,12 +190,12 @@ TEST(Sharing, ACompactionDisturbsWhoWatchesTheInode) {
   EXPECT_EQ(t.a.get(AttrKey{file}), before);
 }
 
-TEST(Sharing, NothingIsBelievedWhileTheServerIsAway) {
+TEST(Sharing, NothingIsBelievedWhileTheServerIsAwayIfOldAnswersAreNotWanted) {
   ON_REDIS();
   kiseki::test::RedisServer own;
   Mounted m(own.port());
   m.format();
-  m.join();
+  m.join(1, std::chrono::seconds(0));
   ASSERT_TRUE(eventually([&] { return m.engine->coherent(); }));
   auto file = m.file(kRootIno, "f");
   EXPECT_TRUE(m.client->cached_attr(file));
@@ -217,6 +255,67 @@ TEST(ReadOnly, ReadsFromAReplicaAndHearsThereOfChanges) {
   m.must(setattr(*m.client, m.root, file, change(kUid, 7, 0)));
   EXPECT_TRUE(eventually([&] { return !client.cached_attr(file); }));
   EXPECT_EQ(reader.runtime.wait(reader.engine->commit({{}, {PutSetting{"x"}}})).error(), posix(EROFS));
+}
+
+kiseki::test::RedisServer::Options with_log() {
+  kiseki::test::RedisServer::Options options;
+  options.config = {"appendonly yes", "appendfsync everysec"};
+  return options;
+}
+
+TEST(Sharing, WhatWasRightIsToldWhileTheServerIsAwayAndNoLonger) {
+  ON_REDIS();
+  kiseki::test::RedisServer own(with_log());
+  Mounted m(own.port()), other(own.port());
+  m.format();
+  m.join(1);
+  other.join(2);
+  ASSERT_TRUE(eventually([&] { return m.engine->coherent(); }));
+  auto file = m.file(kRootIno, "f"), link = m.file(kRootIno, "l", FileType::symlink),
+       theirs = other.file(kRootIno, "o");
+  auto all_known = [&] {  // once it was heard that names were added
+    for (const char* name : {"f", "o", "none"}) (void)m.runtime.wait(lookup(*m.client, kRootIno, name));
+    return m.client->cached_entry(kRootIno, "f") && m.client->cached_entry(kRootIno, "o") &&
+           m.client->cached_entry(kRootIno, "none");
+  };
+  ASSERT_TRUE(eventually(all_known));
+  m.must(readlink(*m.client, link));
+
+  own.kill();
+  // However soon after: a request that is under way does not wait either.
+  EXPECT_EQ(m.must(getattr(*m.client, file)).mode, 0644);
+  EXPECT_EQ(m.must(lookup(*m.client, kRootIno, "f")).ino, file);
+  EXPECT_EQ(m.must(lookup(*m.client, kRootIno, "o")).ino, theirs);
+  EXPECT_EQ(m.runtime.wait(lookup(*m.client, kRootIno, "none")).error(), posix(ENOENT));
+  EXPECT_EQ(m.must(readlink(*m.client, link)), "target");
+  EXPECT_TRUE(m.must(read_slices(*m.client, file, ChunkIndex{0})).empty());
+  EXPECT_TRUE(eventually([&] { return m.engine->away(); }));
+  EXPECT_TRUE(m.client->answers_stale());
+  EXPECT_TRUE(m.client->cached_attr(file));
+
+  own.start();
+  AttrChange change{.set = kMode, .to = {}};
+  change.to.mode = 0600;
+  other.must(setattr(*other.client, other.root, file, change));
+  EXPECT_EQ(m.must(getattr(*m.client, file)).mode, 0600) << "the first answer after the return is a new one";
+  EXPECT_TRUE(eventually([&] { return !m.client->answers_stale() && m.engine->coherent(); }));
+}
+
+TEST(Sharing, WhatIsNotKnownWaitsForTheServer) {
+  ON_REDIS();
+  kiseki::test::RedisServer own(with_log());
+  Mounted m(own.port());
+  m.format();
+  m.join(1);
+  m.file(kRootIno, "f");
+  own.kill();
+  ASSERT_TRUE(eventually([&] { return m.engine->away(); }));
+  std::error_code found;
+  std::thread asking([&] { found = m.runtime.wait(lookup(*m.client, kRootIno, "unknown")).error(); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  own.start();  // here: the server ends with the thread that started it
+  asking.join();
+  EXPECT_EQ(found, posix(ENOENT));
 }
 
 }  // namespace

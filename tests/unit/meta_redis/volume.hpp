@@ -42,11 +42,12 @@ struct Mounted : OpenInodes {
     auto made = runtime.wait(format_volume(*engine, wanted, clock));
     if (!made) throw std::runtime_error(made.error().message);
   }
-  void join(std::uint64_t sid = 1) {
+  void join(std::uint64_t sid = 1, std::chrono::nanoseconds stale_reads = std::chrono::seconds(60)) {
     auto read = runtime.wait(read_format(*engine));
     if (!read) throw std::runtime_error(read.error().message);
     ClientOptions options;
     options.skip_dir_mtime = std::chrono::milliseconds(0);
+    options.stale_reads = stale_reads;
     client = std::make_unique<Client>(engine, *read, std::make_shared<SystemClock>(), options);
     client->set_session(SessionId{sid});
     client->set_open_inodes(this);

@@ -43,6 +43,10 @@ class PlainData final : public FileData {
     return commit(ino, told ? told->count.load() : lost.count(), std::move(told));
   }
   Losses& losses() override { return lost; }
+  Async<std::optional<meta::Attr>> flush_then(Ino ino, meta::AttrOrder) override {
+    CO_CHECK(co_await flush(ino, nullptr).get());
+    co_return std::nullopt;  // the order is left to the volume
+  }
   std::optional<std::uint64_t> pending_length(Ino ino) const override {
     if (when_asked) when_asked(ino);
     if (auto step = std::exchange(asked, {})) step(ino);

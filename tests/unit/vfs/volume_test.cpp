@@ -264,6 +264,10 @@ TEST(Volume, WhatOthersWroteShowsFromTheNextOpenOn) {
     (void)co_await ask(m.volume->write(kRoot, ino, opened->handle, 9, bytes("!"), O_WRONLY | O_APPEND, false, false));
     EXPECT_EQ(m.data->unflushed[ino], 10u);
     EXPECT_EQ(kernel.data.size(), 1u) << "the kernel knew the end";
+    CO_ASSERT_OK(co_await ask(m.volume->fsync(kRoot, ino, opened->handle, false)));
+    m.client->cache().everything_may_have_changed();
+    (void)co_await ask(m.volume->write(kRoot, ino, opened->handle, 3, bytes("?"), O_WRONLY | O_APPEND, false, false));
+    EXPECT_EQ(m.data->unflushed[ino], 11u) << "of what memory does not know, the engine is asked";
   });
 }
 

@@ -32,7 +32,8 @@ class Meta final : public SliceMeta {
     ++fetches;
     co_return chunks[{ino, index}];
   }
-  Async<std::vector<Length>> write_slices(Ino ino, std::vector<Placed> records, Timestamp) override {
+  Async<Written> write_slices(Ino ino, std::vector<Placed> records, Timestamp,
+                              std::optional<meta::AttrOrder> with) override {
     if (before_write) co_await before_write();
     std::lock_guard lock(mutex);
     ++commits;
@@ -41,7 +42,9 @@ class Meta final : public SliceMeta {
       write_errors.pop_front();
       if (error) co_return error;
     }
-    std::vector<Length> lengths;
+    Written written;
+    auto& lengths = written.chunks;
+    if (with) ++ordered, written.attr = with->change.to;
     for (const auto& [index, slice] : records) {
       EXPECT_GT(slice.len, 0u);
       EXPECT_LE(std::uint64_t{slice.pos} + slice.len, kChunkBytes);
@@ -57,7 +60,7 @@ class Meta final : public SliceMeta {
       at->records = static_cast<std::uint32_t>(list.size());
       ++at->added;
     }
-    co_return lengths;
+    co_return written;
   }
   Async<void> compacted(Ino ino, ChunkIndex index, Slices seen, std::uint32_t first, std::uint32_t count,
                         Slice with) override {
@@ -96,7 +99,7 @@ class Meta final : public SliceMeta {
   std::deque<std::error_code> write_errors;
   std::function<asio::awaitable<void>()> before_write;
   std::uint64_t next_id = 1;
-  int fetches = 0, commits = 0, compactions = 0;
+  int fetches = 0, commits = 0, compactions = 0, ordered = 0;
 };
 
 inline std::vector<std::byte> pattern(std::size_t size, std::uint64_t seed) {

@@ -146,6 +146,33 @@ TEST(FileData, OpenSlicesAreFrozenByAge) {
   });
 }
 
+TEST(FileData, AnOrderGoesWithTheLastOfWhatIsBuffered) {
+  Rig rig;
+  fake::with(rig, [&]() -> asio::awaitable<void> {
+    meta::AttrOrder order;
+    order.change.to.mode = 0640;
+    CO_ASSERT_OK(co_await rig.write(kFile, 0, pattern(100, 1)));
+    CO_ASSERT_OK(co_await rig.write(kFile, 5'000'000, pattern(100, 2)));
+    auto after = co_await rig.data->flush_then(kFile, order);
+    CO_ASSERT_OK(after);
+    CO_ASSERT_TRUE(after->has_value());
+    EXPECT_EQ((*after)->mode, 0640);
+    auto commits = rig.meta->commits;
+    EXPECT_LE(commits, 2) << "one for each write, or one for both";
+    EXPECT_EQ(rig.meta->ordered, 1) << "in the last of them";
+
+    after = co_await rig.data->flush_then(kFile, order);
+    CO_ASSERT_OK(after);
+    EXPECT_FALSE(after->has_value()) << "nothing was buffered: the order is the caller's to carry out";
+    EXPECT_EQ(rig.meta->commits, commits);
+
+    rig.meta->write_errors = {posix(ENOSPC)};
+    CO_ASSERT_OK(co_await rig.write(kFile, 0, pattern(100, 3)));
+    EXPECT_EQ((co_await rig.data->flush_then(kFile, order)).error(), posix(ENOSPC));
+    EXPECT_EQ(rig.meta->ordered, 1);
+  });
+}
+
 TEST(FileData, AnUploadThatFailsIsTriedAgainAndNothingIsLost) {
   Rig rig;
   fake::with(rig, [&]() -> asio::awaitable<void> {
