@@ -165,7 +165,9 @@ Outcome read_files(const Options& options) {
 // Counts the entries of `dir` but . and ..; with `each_stat` an lstat of each as it comes, as ls -l does. Answers 0 or
 // an errno.
 int list_once(const std::string& dir, bool each_stat, std::uint64_t& entries) {
-  DIR* stream = opendir(dir.c_str());
+  const int folder = open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return errno;
+  DIR* stream = fdopendir(folder);
   if (stream == nullptr) return errno;
   int problem = 0;
   errno = 0;
@@ -173,7 +175,7 @@ int list_once(const std::string& dir, bool each_stat, std::uint64_t& entries) {
     if (std::strcmp(entry->d_name, ".") == 0 || std::strcmp(entry->d_name, "..") == 0) continue;
     ++entries;
     struct stat found;
-    if (each_stat && fstatat(dirfd(stream), entry->d_name, &found, AT_SYMLINK_NOFOLLOW) != 0) problem = errno;
+    if (each_stat && fstatat(folder, entry->d_name, &found, AT_SYMLINK_NOFOLLOW) != 0) problem = errno;
     errno = 0;
   }
   if (errno != 0) problem = errno;

@@ -65,7 +65,7 @@ class Connection {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(server.port);
-    if (::inet_pton(AF_INET, server.host.c_str(), &address.sin_addr) != 1 ||
+    if (fd_ < 0 || ::inet_pton(AF_INET, server.host.c_str(), &address.sin_addr) != 1 ||
         ::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
       throw std::runtime_error("cannot connect to " + server.authority);
     int on = 1;

@@ -35,8 +35,7 @@ void write_report(int pipe, const std::string& sentence) {
 [[noreturn]] void become_daemon(int log, int pipe, const std::function<int(const Report&)>& body) {
   ::setsid();
   [[maybe_unused]] int root = ::chdir("/");
-  int null = ::open("/dev/null", O_RDWR);
-  ::dup2(null, STDIN_FILENO);
+  if (int null = ::open("/dev/null", O_RDWR); null >= 0) ::dup2(null, STDIN_FILENO);
   ::dup2(log, STDOUT_FILENO);
   ::dup2(log, STDERR_FILENO);
   ::dup2(pipe, 3);

@@ -35,7 +35,8 @@ std::string rfc3339(std::int64_t seconds) {
 json::object session_json(SessionId sid, const meta::Session& session) {
   json::object out{{"Sid", sid.value}, {"Expire", rfc3339(session.expire)}};
   if (auto info = parsed(session.info); info.is_object()) {
-    for (const auto& member : info.get_object()) out[member.key()] = member.value();
+    for (const auto& member : info.get_object())
+      if (member.key() != "Process") out[member.key()] = member.value();  // JuiceFS has none
   }
   return out;
 }

@@ -43,7 +43,7 @@ inline std::uint16_t free_port() {
 
 /// Says bytes to a server on this machine and answers what comes back within the time, at most `enough` bytes of it.
 inline std::string say(std::uint16_t port, const std::string& bytes, std::size_t enough = 1,
-                       std::chrono::milliseconds limit = std::chrono::milliseconds(500)) {
+                       std::chrono::milliseconds limit = std::chrono::seconds(5)) {
   int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   timeval wait{limit.count() / 1000, (limit.count() % 1000) * 1000};
   ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
