@@ -74,7 +74,7 @@ if(KISEKI_SANITIZE STREQUAL "address")
   target_link_options(kiseki_flags INTERFACE -fsanitize=address,undefined)
 elseif(KISEKI_SANITIZE STREQUAL "thread")
   set(KISEKI_SLOWDOWN 6)
-  set(KISEKI_TEST_ENVIRONMENT "TSAN_OPTIONS=${symbolizer}")
+  set(KISEKI_TEST_ENVIRONMENT "TSAN_OPTIONS=die_after_fork=0:${symbolizer}")  # a test forks, and its child has threads
   target_compile_options(kiseki_flags INTERFACE -fsanitize=thread -fno-omit-frame-pointer)
   target_link_options(kiseki_flags INTERFACE -fsanitize=thread)
 endif()

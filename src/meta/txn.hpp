@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/container/deque.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -30,6 +31,7 @@ class Txn {
   Async<void> load(Key key);
   /// The same, but the cache is only asked when it is certainly right: for what no check of the commit can validate.
   Async<void> load_certain(Keys keys);
+  // What these point to stays there until the transaction ends or begins anew.
   /// Null: no such inode.
   const Attr* attr(Ino ino) const;
   /// Null: no such name.
@@ -101,9 +103,11 @@ class Txn {
   Client& client_;
   const bool fresh_;
   bool believed_cache_ = false;
-  std::vector<AttrRead> attrs_;
-  std::vector<EntryRead> entries_;
-  std::vector<OtherRead> others_;
+  template <class T>
+  using Kept = boost::container::deque<T>;  // what was read stays where it is while more is loaded
+  Kept<AttrRead> attrs_;
+  Kept<EntryRead> entries_;
+  Kept<OtherRead> others_;
   std::vector<Check> checks_;
   std::vector<std::pair<Check, int>> required_;
   std::vector<Write> writes_;

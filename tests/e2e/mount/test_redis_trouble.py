@@ -157,6 +157,8 @@ class TroubleTest(unittest.TestCase):
         self.server.start()
         write(other / "d/file", b"new")
         os.mkdir(other / "d/dir")
+        while not self.events("redis.back"):
+            time.sleep(0.01)
         self.assertEqual(b"new", read(self.mount / "d/file"), "seen at once")
         self.assertEqual(["dir", "file", "link"], sorted(os.listdir(self.mount / "d")))
         change.result()

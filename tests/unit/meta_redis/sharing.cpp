@@ -297,8 +297,9 @@ TEST(Sharing, WhatWasRightIsToldWhileTheServerIsAwayAndNoLonger) {
   AttrChange change{.set = kMode, .to = {}};
   change.to.mode = 0600;
   other.must(setattr(*other.client, other.root, file, change));
+  EXPECT_TRUE(eventually([&] { return !m.client->answers_stale(); }));
   EXPECT_EQ(m.must(getattr(*m.client, file)).mode, 0600) << "the first answer after the return is a new one";
-  EXPECT_TRUE(eventually([&] { return !m.client->answers_stale() && m.engine->coherent(); }));
+  EXPECT_TRUE(eventually([&] { return m.engine->coherent(); }));
 }
 
 TEST(Sharing, WhatIsNotKnownWaitsForTheServer) {

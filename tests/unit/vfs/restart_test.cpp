@@ -92,7 +92,7 @@ TEST(Restart, AListingGoesOnWhereItStood) {
     std::multiset<std::string> names;
     std::uint64_t cookie = 0;
     auto list = [&](std::size_t most) -> Async<void> {
-      DirSink sink = [&](const DirEntry& entry) {
+      DirSink sink = [&, most](const DirEntry& entry) mutable {
         if (most-- == 0) return false;
         names.emplace(entry.name);
         cookie = entry.cookie;
