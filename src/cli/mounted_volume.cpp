@@ -59,6 +59,7 @@ MountedVolume::MountedVolume(MountPlan plan)
 MountedVolume::~MountedVolume() = default;
 
 Try<void> MountedVolume::open(SessionId reuse, std::function<void(std::string)> lost) {
+  resumed_ = reuse.value != 0;
   auto opened = [&]() -> Try<void> {
     TRY_CHECK(open_metadata(reuse, std::move(lost)));
     TRY_CHECK(open_store());
@@ -217,8 +218,14 @@ Try<void> MountedVolume::open_volume() {
     return mount_config_text(plan_, *client_->format(), client_->session(), metrics_ ? metrics_->address() : "");
   };
   plan_.volume.stats_text = [this]() -> Async<std::string> {
-    co_return co_await run_blocking(runtime_.pool("stats", 1), [] { return Result<std::string>(metrics::stats_text()); });
+    co_return co_await run_blocking(runtime_.pool("stats", 1),
+                                    [] { return Result<std::string>(metrics::stats_text()); });
   };
+  if (resumed_) {
+    auto held = runtime_.wait(client_->engine().scan_locks(client_->session()));
+    if (!held) return failure("cannot read what this mount holds open", held.error());
+    plan_.volume.resumed = std::move(held->sustained);
+  }
   volume_ = std::make_unique<vfs::Volume>(*client_, *data_, runtime_.executor(0), plan_.volume);
   plan_.session.acl = format_->enable_acl;
   logged_ = std::make_unique<vfs::LoggedFilesystem>(*volume_, volume_->access_log());

@@ -70,6 +70,7 @@ class MountedVolume {
   object::StorePtr store_;
   std::unique_ptr<meta::Client> client_;
   std::unique_ptr<meta::ClientSession> membership_;
+  bool resumed_ = false;  ///< serves on after another process
   std::unique_ptr<vfs::FileData> data_;
   std::unique_ptr<vfs::SliceReaper> reaper_;
   std::unique_ptr<meta::Housekeeper> housekeeper_;

@@ -83,6 +83,7 @@ Async<std::size_t> Housekeeper::delete_removed_files() {
     std::size_t deleted = 0;
     for (auto& file : files) {
       if (out_of_time(began)) co_return total;
+      if (client_.is_open(file.ino)) continue;  // by who opened it while its last name went
       auto gone = co_await delete_file_data(client_, file.ino, file.length);
       if (gone)
         ++deleted;

@@ -73,12 +73,6 @@ RecordCache::Ticket RecordCache::ticket(View view) const {
   return {sequence_.load(std::memory_order_seq_cst), gen};
 }
 
-bool RecordCache::changed_since(Ticket ticket, Ino ino) {
-  auto& shard = shard_of(ino);
-  std::lock_guard lock(shard.mutex);
-  return shard.slots[slot_of(ino) % kSlots].changed > ticket.sequence;
-}
-
 bool RecordCache::may_install(Shard& shard, std::uint32_t slot, Ticket ticket) const {
   auto& s = shard.slots[slot % kSlots];
   return s.pending == 0 && s.changed <= ticket.sequence && ticket.generation == generation();

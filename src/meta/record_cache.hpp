@@ -68,8 +68,6 @@ class RecordCache final : public ChangeObserver {
   };
   /// Before the fetch starts. Of the remembered view: what was fetched with it counts in that view.
   Ticket ticket(View view = View::now) const;
-  /// Something of this inode has changed since, as far as was heard; or of another one.
-  bool changed_since(Ticket ticket, Ino ino);
   void install_attr(Ticket ticket, Ino ino, const Attr& attr);
   /// As a guess: changes of it by others would not be heard of.
   void install_unheard_attr(Ticket ticket, Ino ino, const Attr& attr);

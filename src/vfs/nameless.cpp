@@ -38,4 +38,24 @@ void NamelessAttrs::forget(Ino ino) {
   shard.inodes.erase(ino);
 }
 
+void LeftOpen::add(Ino ino) {
+  std::lock_guard hold(guard_);
+  inodes_.insert(ino);
+  count_ = inodes_.size();
+}
+
+bool LeftOpen::contains(Ino ino) {
+  if (count_ == 0) return false;
+  std::lock_guard hold(guard_);
+  return inodes_.contains(ino);
+}
+
+bool LeftOpen::take(Ino ino) {
+  if (count_ == 0) return false;
+  std::lock_guard hold(guard_);
+  bool there = inodes_.erase(ino) > 0;
+  count_ = inodes_.size();
+  return there;
+}
+
 }  // namespace kiseki::vfs

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <mutex>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "core/ids.hpp"
 #include "core/result.hpp"
@@ -31,6 +33,20 @@ class NamelessAttrs {
   };
   Shard& shard_of(Ino ino) const { return shards_[std::hash<Ino>()(ino) >> 60]; }
   mutable std::array<Shard, 16> shards_;
+};
+
+/// Inodes without a name that an earlier process of this mount may have left open: only the kernel knows, and says so
+/// when it forgets them. Any thread.
+class LeftOpen {
+ public:
+  void add(Ino ino);
+  bool contains(Ino ino);
+  bool take(Ino ino);  ///< whether it was there
+
+ private:
+  std::atomic<std::size_t> count_{0};  ///< mostly there are none
+  std::mutex guard_;
+  std::unordered_set<Ino> inodes_;
 };
 
 }  // namespace kiseki::vfs

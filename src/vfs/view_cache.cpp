@@ -34,6 +34,7 @@ void ViewCache::drop(Shard& shard, Files::iterator file, ChunkIndex index) {
   file->second.views.erase(view);
   file->second.bytes -= bytes;
   shard.bytes -= bytes;
+  if (file->second.views.empty()) shard.files.erase(file);
 }
 
 void ViewCache::insert(Ino ino, ChunkIndex index, chunk::ChunkViewPtr view, const FileVersion& version,

@@ -16,6 +16,8 @@ Volume::Volume(meta::Client& client, FileData& data, asio::any_io_executor backg
       late_releases_(background) {
   client_.set_open_inodes(this);
   client_.cache().watch_slices([this](Ino ino) { data_.invalidate(ino); });
+  if (!options_.resumed) return;
+  for (auto ino : *options_.resumed) left_open_.add(ino);
 }
 
 Volume::~Volume() {
@@ -27,7 +29,7 @@ Volume::~Volume() {
 std::shared_ptr<const void> Volume::keep_closed(Ino ino) const {
   removals_.begin(ino);
   std::shared_ptr<const void> held(this, [this, ino](const void*) { removals_.end(ino); });
-  return open_inodes_.contains(ino) ? nullptr : held;
+  return options_.resumed || open_inodes_.contains(ino) ? nullptr : held;
 }
 
 meta::Who Volume::who(Caller caller) const {
@@ -99,7 +101,11 @@ std::error_code Volume::refuse_change(Ino ino) const {
 
 // Numbers of inodes are all the kernel holds of us, but for those without names. They are never looked up again: one
 // FORGET is the last.
-void Volume::forget(Ino ino, std::uint64_t) { nameless_.forget(inside(ino)); }
+void Volume::forget(Ino kernel, std::uint64_t) {
+  Ino ino = inside(kernel);
+  nameless_.forget(ino);
+  if (left_open_.take(ino) && !open_inodes_.contains(ino)) release_nameless(ino);
+}
 
 asio::awaitable<void> Volume::destroyed() {
   co_await late_releases_.close();  // locks end with the session

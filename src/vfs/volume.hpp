@@ -35,6 +35,9 @@ struct VolumeOptions {
   Ino root = kRootIno;
   std::optional<std::uint16_t> umask = {};
   std::optional<Caller> root_squash = {}, all_squash = {};
+  /// Of a process that serves on after another: what that held open without a name. The kernel may have more open than
+  /// is known here, so whatever loses its last name is kept until the kernel forgets it.
+  std::optional<std::vector<Ino>> resumed = {};
   std::function<std::string()> config_text = {};        ///< content of .config
   std::function<Async<std::string>()> stats_text = {};  ///< content of .stats; takes a while
 };
@@ -273,6 +276,7 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   mutable BusyInodes removals_;
   OpenListings open_listings_;
   NamelessAttrs nameless_;
+  LeftOpen left_open_;
   PageCacheVersions page_cache_;
   mutable ToldVersions told_;
   HandleTable<FileHandle> files_;

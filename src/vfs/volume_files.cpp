@@ -140,7 +140,7 @@ void Volume::drop_open(Ino ino) {
   auto left = open_inodes_.remove(ino);
   if (left == OpenTable::Left::others) return;
   data_.losses().forget(ino);
-  if (left == OpenTable::Left::none_nameless) release_nameless(ino);
+  if (left == OpenTable::Left::none_nameless && !left_open_.contains(ino)) release_nameless(ino);
 }
 
 void Volume::release_nameless(Ino ino) {
@@ -342,12 +342,8 @@ Answer<std::uint32_t> Volume::write(Caller caller, Ino kernel, HandleId id, std:
   auto handle = file_of(inside(kernel), id, open_flags);
   if (!handle) return posix(EBADF);
   if (options_.read_only) return posix(EROFS);
-  if (!handle->wrote.exchange(true)) {
-    page_cache_.forget(handle->ino);
-    handle->losses_told.count = data_.losses().count();
-  } else if (auto lost = data_.losses().since(handle->losses_told.count, handle->ino)) {
-    return lost;
-  }
+  if (!handle->wrote.exchange(true)) page_cache_.forget(handle->ino);
+  if (auto lost = data_.losses().since(handle->losses_told.count, handle->ino)) return lost;
   if ((open_flags & O_APPEND) && !from_page_cache) {
     auto now = readable(handle->ino);
     if (!now) return append_slow(caller, std::move(handle), offset, data, open_flags, kill_suidgid);

@@ -156,7 +156,10 @@ Async<void> Volume::remove(meta::Who who, Ino parent, std::string name, bool dir
 
 void Volume::removed(const meta::Removed& gone) {
   if (gone.attr.nlink > 0) return;
-  if (!open_inodes_.mark_unlinked(gone.ino) && gone.sustained) release_nameless(gone.ino);  // closed meanwhile
+  bool left_open = options_.resumed && gone.sustained;
+  if (left_open) left_open_.add(gone.ino);
+  bool still_open = open_inodes_.mark_unlinked(gone.ino);
+  if (!still_open && gone.sustained && !left_open) release_nameless(gone.ino);  // closed meanwhile
   nameless_.add(gone.ino, gone.attr);
 }
 

@@ -37,7 +37,10 @@ if slot ~= '' then
   local last = call('HGET', KEYS[1], slot)
   if last then
     local done = sub(last, 1, 16)
-    if done == sequence then return sub(last, 17) end
+    if done == sequence then
+      call('HSET', KEYS[1], slot, last) -- a write: WAIT waits for what its own connection wrote
+      return sub(last, 17)
+    end
     if tonumber(done) > tonumber(sequence) then return redis.error_reply('KISEKILATE superseded') end
   end
 end

@@ -80,12 +80,14 @@ void Lane::enqueue(RequestPtr request) {
 asio::awaitable<void> Lane::run() {
   if (queue_.empty()) co_await first_request_.sleep();
   while (true) {
+    auto announced = around_.topology.announced();
     auto connection = co_await connect();
     if (!connection) {
       co_await wait_before_next_try();
       continue;
     }
     connection_ = connection;
+    if (announced != around_.topology.announced()) retire();  // it may be the old master's
     tasks_.spawn(write_requests(connection));
     if (around_.tracker) retrack(around_.tracker->current());  // should it have begun anew meanwhile
     co_await read_replies(connection);

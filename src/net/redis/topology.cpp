@@ -73,6 +73,7 @@ constexpr auto kDemotion = std::chrono::seconds(20);       // in which the old m
 
 void Topology::fail_over_begins() const {
   std::lock_guard lock(mutex_);
+  ++announced_;
   changing_until_ = std::chrono::steady_clock::now() + kLongestChange;
 }
 
@@ -87,6 +88,7 @@ bool Topology::master_changes(Endpoint from, Endpoint to) const {
   auto known = last_change_ == change && std::chrono::steady_clock::now() < demoted_until_;
   changing_until_ = {};
   if (known) return false;
+  ++announced_;
   last_change_ = std::move(change);
   demoted_until_ = std::chrono::steady_clock::now() + kDemotion;
   return true;

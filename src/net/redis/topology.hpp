@@ -44,6 +44,8 @@ class Topology {
   // master would acknowledge after the promotion of another would be lost. Then the old one is not believed for a while
   // (it takes itself for the master until somebody tells it) though slower Sentinels may still name it.
   void fail_over_begins() const;
+  /// Grows with every change of masters that is announced: who connected meanwhile may have the old one.
+  std::uint64_t announced() const { return announced_; }
   void fail_over_ends() const;  ///< without another master
   /// False when it was known already.
   bool master_changes(Endpoint from, Endpoint to) const;
@@ -72,6 +74,7 @@ class Topology {
   const bool replicas_;
   mutable std::atomic<std::size_t> first_host_{0};  ///< the one that answered last
   mutable std::atomic<bool> away_{false};
+  mutable std::atomic<std::uint64_t> announced_{0};
   mutable std::mutex mutex_;                   ///< guards what follows
   mutable std::vector<Endpoint> other_nodes_;  ///< of the Cluster, beside `hosts`
   mutable std::optional<Endpoint> moved_;      ///< where a Cluster sent us; forgotten when it does not answer

@@ -7,9 +7,13 @@ namespace kiseki::vfs {
 namespace {
 
 /// The process dies: what it had open is known to the kernel alone.
-void die_and_come_back(Mounted& m, asio::any_io_executor home) {
+asio::awaitable<void> die_and_come_back(Mounted& m) {
+  auto held = co_await m.engine->scan_locks(SessionId{1});
+  CO_ASSERT_OK(held);
   m.volume.reset();
-  m.volume = std::make_unique<Volume>(*m.client, *m.data, home, VolumeOptions{});
+  VolumeOptions options;
+  options.resumed = std::move(held->sustained);
+  m.volume = std::make_unique<Volume>(*m.client, *m.data, co_await asio::this_coro::executor, options);
 }
 
 Async<CreateReply> make_file(Mounted& m, std::string name, std::string_view text) {
@@ -29,7 +33,7 @@ TEST(Restart, AnOldDescriptorReachesItsOwnFileAndNoOther) {
   with_volume([](Mounted& m) -> asio::awaitable<void> {
     auto old = co_await make_file(m, "old", "of old");
     CO_ASSERT_OK(old);
-    die_and_come_back(m, co_await asio::this_coro::executor);
+    co_await die_and_come_back(m);
     auto anew = co_await make_file(m, "new", "of new");
     CO_ASSERT_OK(anew);
     EXPECT_NE(old->open.handle, anew->open.handle);
@@ -70,7 +74,7 @@ TEST(Restart, AWriterIsToldOnceThatBytesMayBeLost) {
     auto ino = writer->entry.ino;
     auto reader = co_await ask(m.volume->open(kRoot, ino, O_RDONLY, false));
     CO_ASSERT_OK(reader);
-    die_and_come_back(m, co_await asio::this_coro::executor);
+    co_await die_and_come_back(m);
     EXPECT_EQ((co_await ask(m.volume->fsync(kRoot, ino, writer->open.handle, false))).error(), posix(EIO));
     CO_ASSERT_OK(co_await ask(m.volume->fsync(kRoot, ino, writer->open.handle, false)));
     EXPECT_EQ(*co_await read_through(m, ino, reader->handle, O_RDONLY), "text");
@@ -78,6 +82,30 @@ TEST(Restart, AWriterIsToldOnceThatBytesMayBeLost) {
     for (auto handle : {writer->open.handle, reader->handle})
       CO_ASSERT_OK(co_await ask(m.volume->release(kRoot, ino, handle, 0, false)));
     EXPECT_EQ(m.volume->open_handles(), 0u);
+  });
+}
+
+TEST(Restart, WhatTheKernelHasOpenOutlivesItsNameUntilTheKernelForgetsIt) {
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    auto nameless = co_await make_file(m, "nameless", "of nameless");
+    auto named = co_await make_file(m, "named", "of named");
+    auto asked = co_await make_file(m, "asked", "of asked");
+    CO_ASSERT_OK(co_await ask(m.volume->unlink(kRoot, kRootIno, "nameless")));
+    co_await die_and_come_back(m);
+    EXPECT_EQ(*co_await read_through(m, asked->entry.ino, asked->open.handle), "of asked");
+    CO_ASSERT_OK(co_await ask(m.volume->unlink(kRoot, kRootIno, "named")));
+    CO_ASSERT_OK(co_await ask(m.volume->unlink(kRoot, kRootIno, "asked")));
+    EXPECT_EQ(*co_await read_through(m, nameless->entry.ino, nameless->open.handle), "of nameless");
+    EXPECT_EQ(*co_await read_through(m, named->entry.ino, named->open.handle), "of named");
+    for (auto* made : {&*nameless, &*named, &*asked}) {
+      CO_ASSERT_OK(co_await ask(m.volume->release(kRoot, made->entry.ino, made->open.handle, 0, false)));
+      EXPECT_TRUE((co_await meta::getattr(*m.client, made->entry.ino)).has_value()) << "others may have it open";
+      m.volume->forget(made->entry.ino, 1);
+    }
+    co_await m.volume->destroyed();
+    EXPECT_TRUE((co_await m.engine->scan_locks(SessionId{1}))->sustained.empty());
+    for (auto* made : {&*nameless, &*named, &*asked})
+      EXPECT_EQ((co_await meta::getattr(*m.client, made->entry.ino)).error(), posix(ENOENT));
   });
 }
 
@@ -101,7 +129,7 @@ TEST(Restart, AListingGoesOnWhereItStood) {
       return ask(m.volume->readdir(kRoot, dir->ino, opened->handle, cookie, true, sink));
     };
     CO_ASSERT_OK(co_await list(170));
-    die_and_come_back(m, co_await asio::this_coro::executor);
+    co_await die_and_come_back(m);
     CO_ASSERT_OK(co_await list(1000));
     EXPECT_EQ(names.size(), 302u);
     EXPECT_EQ(std::set<std::string>(names.begin(), names.end()).size(), 302u);
