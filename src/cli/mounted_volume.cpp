@@ -67,7 +67,7 @@ Try<void> MountedVolume::open(SessionId reuse, std::function<void(std::string)> 
     return open_volume();
   }();
   if (!opened) {
-    close();
+    close(resumed_ ? Session::kept : Session::ended);  // there will be another try
     return opened;
   }
   start_metrics();
@@ -268,7 +268,7 @@ void MountedVolume::serve(fuse::UniqueFd device, std::optional<fuse::Settings> t
   serving_->spawn(serve_then(session_->serve(std::move(device), taken_over, std::move(ready)), std::move(ended)));
 }
 
-asio::awaitable<void> MountedVolume::shut_down() {
+asio::awaitable<void> MountedVolume::shut_down(Session session) {
   if (serving_) co_await serving_->join();
   if (metrics_) co_await metrics_->close();
   if (meter_) co_await meter_->close();
@@ -278,12 +278,13 @@ asio::awaitable<void> MountedVolume::shut_down() {
     if (auto closed = co_await data_->close(); !closed) log::error("mount.close.data", {{"why", closed.error()}});
   }
   if (membership_) {
-    if (auto left = co_await membership_->close(); !left) log::warn("mount.close.session", {{"why", left.error()}});
+    if (auto left = co_await membership_->close(session == Session::kept); !left)
+      log::warn("mount.close.session", {{"why", left.error()}});
   }
 }
 
-void MountedVolume::close() {
-  runtime_.wait(shut_down());
+void MountedVolume::close(Session session) {
+  runtime_.wait(shut_down(session));
   serving_.reset();
   metrics_.reset();
   meter_.reset();

@@ -48,7 +48,9 @@ class MountedVolume {
 
   /// Shutdown, after `ended`: files are flushed by then (Filesystem::destroyed). Then, in this order: the metrics page,
   /// the hourly jobs, deletions under way, the data path, the session record, the engine; last the loops.
-  void close();
+  /// `kept`: a successor goes on with the session.
+  enum class Session { ended, kept };
+  void close(Session session = Session::ended);
 
  private:
   Try<void> open_metadata(SessionId reuse, std::function<void(std::string)> lost);
@@ -57,7 +59,7 @@ class MountedVolume {
   Try<void> open_volume();
   Try<void> find_root();
   void start_metrics();
-  asio::awaitable<void> shut_down();
+  asio::awaitable<void> shut_down(Session session);
   vfs::FileDataOptions data_options(const chunk::BlockLayout& layout);
 
   MountPlan plan_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,9 +36,10 @@ Async<InodeEntry> link(Client&, Who, Ino ino, Ino parent, std::string name);
 
 struct Removed {
   Ino ino;
-  Attr attr;                   ///< after: nlink 0 when the last name went
-  bool data_released = false;  ///< a DeletedFile record was written (the reaper was told)
-  bool sustained = false;      ///< it was open: goes with release_sustained
+  Attr attr;                                ///< after: nlink 0 when the last name went
+  bool data_released = false;               ///< a DeletedFile record was written (the reaper was told)
+  bool sustained = false;                   ///< it was open: goes with release_sustained
+  std::shared_ptr<const void> closed = {};  ///< what was erased is opened by no writer as long as this lives
 };
 Async<Removed> unlink(Client&, Who, Ino parent, std::string name, bool skip_trash = false);
 Async<Removed> rmdir(Client&, Who, Ino parent, std::string name, bool skip_trash = false);

@@ -246,11 +246,17 @@ void RecordCache::install_unheard_attr(Ticket ticket, Ino ino, const Attr& attr)
     store(shard, shard.attrs, ino, Guess<Attr>{attr, false, coarse_seconds()});
 }
 
+/// A name about to be stored takes the place of the one that is remembered: what is then missing there exists.
+void RecordCache::forget_old_completeness(Shard& shard, Ino parent) {
+  if (shard.complete.size() > 0 && !shard.complete.find(parent, generation())) drop(shard.complete, parent);
+}
+
 void RecordCache::install_entry(Ticket ticket, Ino parent, std::string_view name, std::optional<Entry> entry) {
   auto& shard = shard_of(parent);
   std::lock_guard lock(shard.mutex);
   if (!may_install(shard, slot_of(parent, name), ticket)) return;
   if (shard.slots[slot_of(parent) % kSlots].names_changed > ticket.sequence) return;
+  forget_old_completeness(shard, parent);
   store(shard, shard.entries, NameKey{parent, std::string(name)}, KnownEntry{entry, ticket.sequence});
 }
 
@@ -343,6 +349,7 @@ class RecordCache::Applier {
     locked(key.parent, slot_of(key.parent, key.name), [&](Shard& s) {
       // In a complete directory an absent name needs no record of its own.
       if (doubt_) cache_.drop(s.complete, key.parent);
+      cache_.forget_old_completeness(s, key.parent);
       if (!entry && s.complete.find(key.parent, gen_)) return cache_.drop(s.entries, NameView{key.parent, key.name});
       cache_.store(s, s.entries, NameKey{key.parent, key.name},
                    KnownEntry{entry, doubt_ ? 0 : cache_.ticket().sequence});

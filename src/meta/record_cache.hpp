@@ -177,6 +177,7 @@ class RecordCache final : public ChangeObserver {
   std::uint32_t generation(View view) const { return view == View::now ? generation() : remembered_.load(); }
   std::optional<Guess<std::optional<Entry>>> find_entry(Ino parent, std::string_view name, std::uint32_t generation);
   void drop_changed(const Key& key);
+  void forget_old_completeness(Shard& shard, Ino parent);
   bool may_install(Shard& shard, std::uint32_t slot, Ticket ticket) const;
   void mark_changed(Shard& shard, std::uint32_t slot);
   bool doubtful(Shard& shard, std::uint32_t slot);  ///< for the commit that is being heard of

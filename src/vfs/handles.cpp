@@ -80,19 +80,20 @@ bool OpenTable::contains(Ino ino) const {
   return shard.inodes.contains(ino);
 }
 
-bool OpenTable::mark_unlinked(Ino ino) {
+bool OpenTable::mark_unlinked(Ino ino, Fate fate) {
   auto& shard = shard_of(ino);
   std::lock_guard hold(shard.guard);
   auto it = shard.inodes.find(ino);
   if (it == shard.inodes.end()) return false;
+  if (fate == Fate::erased) it->second.erased = true;
   return it->second.unlinked = true;
 }
 
-bool OpenTable::lost_name(Ino ino) const {
+bool OpenTable::erased(Ino ino) const {
   auto& shard = shard_of(ino);
   std::lock_guard hold(shard.guard);
   auto it = shard.inodes.find(ino);
-  return it != shard.inodes.end() && it->second.unlinked;
+  return it != shard.inodes.end() && it->second.erased;
 }
 
 void OpenTable::mark_range_locked(Ino ino) {

@@ -101,6 +101,7 @@ struct WholeListing {
 struct DirHandle {
   DirHandle(Ino which, std::atomic<std::size_t>& all_bytes) : ino(which), held(all_bytes) {}
   Ino ino;
+  std::uint32_t flags = 0;  ///< open(2) flags
   BytesHeld held;
   std::mutex guard;  ///< of `whole`
   WholeListing whole;
@@ -204,8 +205,9 @@ class OpenTable {
   /// One open less. `none_nameless`: it was the last and the inode has no name left: its data may go now.
   Left remove(Ino ino);
   bool contains(Ino ino) const;
-  bool mark_unlinked(Ino ino);    ///< false: it is not open any more
-  bool lost_name(Ino ino) const;  ///< its last one, while it was open
+  enum class Fate { sustained, erased };
+  bool mark_unlinked(Ino ino, Fate fate);  ///< false: it is not open any more
+  bool erased(Ino ino) const;              ///< while it was open
   /// Somebody holds record locks through this mount: every close must release the closer's.
   void mark_range_locked(Ino ino);
   bool range_locked(Ino ino) const;
@@ -214,7 +216,7 @@ class OpenTable {
  private:
   struct State {
     std::uint32_t opens = 0;
-    bool unlinked = false, range_locked = false;
+    bool unlinked = false, erased = false, range_locked = false;
   };
   struct Shard {
     mutable std::mutex guard;

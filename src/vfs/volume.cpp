@@ -25,11 +25,13 @@ Volume::~Volume() {
   client_.set_open_inodes(nullptr);
 }
 
+std::shared_ptr<const void> Volume::keep_closed(Ino ino) const { return options_.resumed ? nullptr : erasing(ino); }
+
 // Said first, looked up then; an open counts first and looks then: one of the two sees the other.
-std::shared_ptr<const void> Volume::keep_closed(Ino ino) const {
+std::shared_ptr<const void> Volume::erasing(Ino ino) const {
   removals_.begin(ino);
   std::shared_ptr<const void> held(this, [this, ino](const void*) { removals_.end(ino); });
-  return options_.resumed || open_inodes_.contains(ino) ? nullptr : held;
+  return open_inodes_.contains(ino) ? nullptr : held;
 }
 
 meta::Who Volume::who(Caller caller) const {

@@ -159,6 +159,8 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   Async<AttrReply> getattr_slow(Ino ino, Buffered before);
   Async<Attr> attr_or_last(Ino ino);  ///< of an inode that is erased but still in somebody's hands: its last ones
   Result<Attr> last_attr(Ino ino) const;
+  /// For who reads: of an inode that this mount erased while it was open, its last ones. Its blocks stay.
+  Async<Attr> or_erased(Ino ino, Result<Attr> attr);
   Async<AttrReply> setattr_slow(meta::Who who, Ino ino, SetAttr change);
   Async<std::string> readlink_slow(Ino ino);
   Async<EntryReply> make(meta::Who who, Ino parent, std::string name, meta::NewInode what);
@@ -176,9 +178,11 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   /// What was written before is stored when this is answered. Errors: what was lost since this open file last told.
   Answer<void> sync(const std::shared_ptr<FileHandle>& handle);
   Answer<void> sync_quietly(Ino ino);  ///< the same for who wrote nothing: what is lost is told to others
-  void release_nameless(Ino ino);      ///< in the background: nobody has it open any more
-  void drop_open(Ino ino);             ///< one open less; the data of a nameless inode goes with the last
-  void opened(FileHandle& handle);     ///< a request came through it: open(2) has returned
+  /// As keep_closed, by what this process knows.
+  std::shared_ptr<const void> erasing(Ino ino) const;
+  void release_nameless(Ino ino);   ///< in the background: nobody has it open any more
+  void drop_open(Ino ino);          ///< one open less; the data of a nameless inode goes with the last
+  void opened(FileHandle& handle);  ///< a request came through it: open(2) has returned
   bool tracks_access() const;
   bool access_is_due(FileHandle& handle) const;  ///< by what is known; asked once per access
   Async<OpenReply> open_slow(meta::Who who, Ino ino, std::uint32_t flags, bool kill_suidgid);
@@ -201,7 +205,7 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   Async<std::uint32_t> write_killing_suid(meta::Who who, std::shared_ptr<FileHandle> handle, std::uint64_t offset,
                                           std::span<const std::byte> data);
   Async<std::uint32_t> write_durably(std::shared_ptr<FileHandle> handle, Answer<std::uint32_t> writing);
-  Async<void> flush_slow(Ino ino, std::uint64_t lock_owner, Answer<void> flushing);
+  Async<void> flush_slow(std::shared_ptr<FileHandle> handle, std::uint64_t lock_owner, Answer<void> flushing);
   Async<void> release_slow(std::shared_ptr<FileHandle> handle, std::uint64_t lock_owner, bool release_flock,
                            std::vector<std::uint64_t> range_owners);
   /// Releases an owner's locks in a file that was closed; what fails is tried again in the background.
@@ -216,7 +220,7 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   Async<std::uint64_t> copy_slow(Caller caller, Ino in, std::uint64_t in_offset, Ino out, std::uint64_t out_offset,
                                  std::uint64_t length);
 
-  Result<OpenReply> open_listing(Ino kernel);
+  Result<OpenReply> open_listing(Ino kernel, std::uint32_t flags);
   enum class Feed { more, full, end };
   Answer<void> read_dir(std::shared_ptr<DirHandle> dir, std::uint64_t cookie, bool plus, DirSink sink);
   Async<void> readdir_touching(std::shared_ptr<DirHandle> dir, bool plus, DirSink sink);

@@ -1,4 +1,6 @@
 // Directories: opendir, readdir, and where a listing stands.
+#include <fcntl.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -30,13 +32,14 @@ constexpr InternalName kListed[] = {{".accesslog", kAccessLogIno, meta::FileType
 
 }  // namespace
 
-Answer<OpenReply> Volume::opendir(Caller caller, Ino kernel, std::uint32_t) {
+Answer<OpenReply> Volume::opendir(Caller caller, Ino kernel, std::uint32_t flags) {
   return after_access<OpenReply>(who(caller), inside(kernel), meta::kMayRead,
-                                 [this, kernel] { return open_listing(kernel); });
+                                 [this, kernel, flags] { return open_listing(kernel, flags); });
 }
 
-Result<OpenReply> Volume::open_listing(Ino kernel) {
+Result<OpenReply> Volume::open_listing(Ino kernel, std::uint32_t flags) {
   auto dir = std::make_shared<DirHandle>(inside(kernel), listing_bytes_);
+  dir->flags = flags;
   open_listings_.add(dir->ino, dir);
   return Result<OpenReply>(
       OpenReply{.handle = dirs_.add(std::move(dir)), .keep_cache = false, .cache_dir = options_.cache_dirs});
@@ -63,7 +66,8 @@ Answer<void> Volume::readdir(Caller caller, Ino kernel, HandleId id, std::uint64
   auto dir = dir_of(inside(kernel), id);
   if (!dir) return posix(EBADF);
   plus = plus && !meta::is_checked(who(caller));  // names may be read without leave to look them up
-  if (cookie == 0 && tracks_access()) return readdir_touching(std::move(dir), plus, std::move(sink));
+  if (cookie == 0 && tracks_access() && !(dir->flags & O_NOATIME))
+    return readdir_touching(std::move(dir), plus, std::move(sink));
   return read_dir(std::move(dir), cookie, plus, std::move(sink));
 }
 

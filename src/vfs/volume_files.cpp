@@ -53,7 +53,7 @@ Async<OpenReply> Volume::open_slow(meta::Who who, Ino ino, std::uint32_t flags, 
   auto counted = Guard([this, ino] { drop_open(ino); });  // however this ends without a handle, cancelled too
   if (changes(flags)) CO_CHECK(co_await removals_.gone(ino));
   auto attr = co_await fresh_attr(ino);
-  if (!attr && attr.error() == posix(ENOENT) && !changes(flags) && open_inodes_.lost_name(ino)) attr = last_attr(ino);
+  if (!changes(flags)) attr = co_await or_erased(ino, std::move(attr));
   if (attr)
     if (auto allowed = co_await meta::access(client_, who, ino, access_of(flags)); !allowed) attr = allowed.error();
   if (attr)
@@ -73,6 +73,13 @@ Async<OpenReply> Volume::open_slow(meta::Who who, Ino ino, std::uint32_t flags, 
   co_return add_handle(ino, flags, *attr);
 }
 
+// Of what others deleted the blocks may be gone, and nothing is left to tell that they were.
+Async<Attr> Volume::or_erased(Ino ino, Result<Attr> attr) {
+  if (attr || attr.error() != posix(ENOENT)) co_return attr;
+  CO_CHECK(co_await removals_.gone(ino));
+  co_return open_inodes_.erased(ino) ? last_attr(ino) : attr;
+}
+
 Async<Attr> Volume::fresh_attr(Ino ino) {
   if (!client_.engine().lags() || client_.cached_attr(ino)) {
     CO_CHECK(co_await client_.engine().catch_up());
@@ -86,6 +93,8 @@ Async<Attr> Volume::fresh_attr(Ino ino) {
     co_return Result<void>{};
   }(client_, ino, attr));
   CO_CHECK(co_await fan_out(std::move(both), 2));
+  if (attr && client_.engine().coherent() && !client_.cached_attr(ino))
+    co_return co_await meta::getattr(client_, ino);  // a notice has come that makes it old
   co_return attr;
 }
 
@@ -104,7 +113,7 @@ OpenReply Volume::add_handle(Ino ino, std::uint32_t flags, const Attr& attr) {
   }
   handle->dropping_pages = pages.dropping;
   // What the kernel has cached it reads without asking: then nobody would see the access.
-  bool seen = meta::atime_is_due(client_.options(), attr, client_.clock().now());
+  bool seen = !(flags & O_NOATIME) && meta::atime_is_due(client_.options(), attr, client_.clock().now());
   return {.handle = files_.add(std::move(handle)),
           .direct_io = direct,
           .keep_cache = pages.keep && !seen,
@@ -145,7 +154,13 @@ void Volume::drop_open(Ino ino) {
 
 void Volume::release_nameless(Ino ino) {
   background_.spawn([](Volume& volume, Ino gone) -> asio::awaitable<void> {
-    if (auto done = co_await meta::release_sustained(volume.client_, gone); !done)
+    auto closed = volume.erasing(gone);
+    for (; !closed; closed = volume.erasing(gone))
+      if (volume.open_inodes_.mark_unlinked(gone, OpenTable::Fate::sustained)) co_return;  // goes with that open
+    auto done = co_await meta::release_sustained(volume.client_, gone);
+    if (done)
+      volume.open_inodes_.mark_unlinked(gone, OpenTable::Fate::erased);
+    else
       log::warn("volume.release_sustained",
                 {{"inode", gone.value}, {"error", done.error()}, {"remedy", "freed when this session ends"}});
   }(*this, ino));
@@ -199,7 +214,7 @@ Answer<CreateReply> Volume::tmpfile(Caller caller, Ino parent, std::uint32_t mod
 Async<CreateReply> Volume::tmpfile_slow(meta::Who who, Ino parent, meta::NewInode what, std::uint32_t flags) {
   CO_TRY(auto made, co_await meta::make_nameless(client_, who, parent, std::move(what)));
   open_inodes_.add(made.ino);
-  open_inodes_.mark_unlinked(made.ino);
+  open_inodes_.mark_unlinked(made.ino, OpenTable::Fate::sustained);
   co_return CreateReply{.entry = entry_reply(made.ino, made.attr, {}), .open = add_handle(made.ino, flags, made.attr)};
 }
 
@@ -213,13 +228,13 @@ Answer<void> Volume::flush(Caller, Ino kernel, HandleId id, std::uint64_t lock_o
   opened(*handle);
   auto flushing = writes(handle->flags) ? sync(handle) : sync_quietly(ino);
   if (!open_inodes_.range_locked(ino)) return flushing;
-  handle->lock_owners.remove(lock_owner);
-  return flush_slow(ino, lock_owner, std::move(flushing));
+  return flush_slow(std::move(handle), lock_owner, std::move(flushing));
 }
 
-Async<void> Volume::flush_slow(Ino ino, std::uint64_t lock_owner, Answer<void> flushing) {
+Async<void> Volume::flush_slow(std::shared_ptr<FileHandle> handle, std::uint64_t lock_owner, Answer<void> flushing) {
   auto flushed = co_await std::move(flushing).get();
-  co_await release_locks(ino, lock_owner, false);
+  co_await release_locks(handle->ino, lock_owner, false);
+  handle->lock_owners.remove(lock_owner);  // last: if this is interrupted, they go with the open file
   co_return flushed;
 }
 
@@ -232,11 +247,12 @@ Answer<void> Volume::fsync(Caller, Ino kernel, HandleId id, bool) {
 
 Answer<void> Volume::sync(const std::shared_ptr<FileHandle>& handle) {
   auto flushing = data_.flush(handle->ino, LossesToldPtr(handle, &handle->losses_told));
-  if (!handle->may_have_lost.exchange(false)) return flushing;
-  return [](Answer<void> first) -> Async<void> {
+  if (!handle->may_have_lost) return flushing;
+  return [](std::shared_ptr<FileHandle> told, Answer<void> first) -> Async<void> {
     CO_CHECK(co_await std::move(first).get());
-    co_return posix(EIO);
-  }(std::move(flushing));
+    if (told->may_have_lost.exchange(false)) co_return posix(EIO);
+    co_return Result<void>{};
+  }(handle, std::move(flushing));
 }
 
 Answer<void> Volume::sync_quietly(Ino ino) {
@@ -288,7 +304,7 @@ std::optional<Volume::Readable> Volume::readable(Ino ino) const {
 bool Volume::tracks_access() const { return client_.options().relatime || client_.options().strict_atime; }
 
 bool Volume::access_is_due(FileHandle& handle) const {
-  if (!tracks_access()) return false;
+  if (!tracks_access() || (handle.flags & O_NOATIME)) return false;
   if (handle.accessed.exchange(true) && !client_.options().strict_atime) return false;
   auto hit = client_.cached_attr(handle.ino);
   return !hit || meta::atime_is_due(client_.options(), *hit, client_.clock().now());
@@ -321,7 +337,7 @@ Async<ReadReply> Volume::read_held(std::shared_ptr<FileHandle>, Async<ReadReply>
 
 Async<ReadReply> Volume::read_slow(std::shared_ptr<FileHandle> handle, std::uint64_t offset, std::uint32_t size) {
   auto pending = data_.pending_length(handle->ino).value_or(0);
-  CO_TRY(auto attr, co_await or_stale(attr_or_last(handle->ino)));
+  CO_TRY(auto attr, co_await or_stale(or_erased(handle->ino, co_await meta::getattr(client_, handle->ino))));
   auto length = std::max(attr.length, pending);
   auto answer = data_.read(*handle->stream, handle->ino, offset, size, length, FileVersion::of(attr));
   co_return co_await std::move(answer).get();

@@ -81,8 +81,10 @@ Answer<void> Volume::flock(Caller, Ino kernel, HandleId id, std::uint64_t owner,
 // What was written under a lock is there for whoever gets it next, and who gets it sees all that was there before.
 Async<void> Volume::lock_slow(Ino ino, bool unlocks, Async<void> locking) {
   Result<void> written;
+  if (unlocks) co_await asio::this_coro::throw_if_cancelled(false);  // a signal keeps nobody from letting go
   if (unlocks && data_.dirty(ino)) written = co_await settle(ino);
   CO_CHECK(co_await std::move(locking));
+  co_await asio::this_coro::throw_if_cancelled(false);  // it is decided
   if (!unlocks && client_.engine().lags()) {
     (void)co_await client_.engine().catch_up();  // it is ours, whatever becomes of this
     if (auto* kernel = kernel_.load()) kernel->forget_attr(outside(ino));

@@ -43,7 +43,7 @@ meta::FileType type_of(std::uint32_t mode) {
 
 Result<EntryReply> Volume::not_found(std::error_code why) const {
   if (why == posix(ENOENT) && options_.negative_timeout.count() > 0)
-    return EntryReply{.ino = {}, .attr = {}, .entry_valid = options_.negative_timeout, .attr_valid = {}};
+    return EntryReply{.ino = {}, .attr = {}, .entry_valid = valid_for(options_.negative_timeout), .attr_valid = {}};
   return why;
 }
 
@@ -156,11 +156,12 @@ Async<void> Volume::remove(meta::Who who, Ino parent, std::string name, bool dir
 
 void Volume::removed(const meta::Removed& gone) {
   if (gone.attr.nlink > 0) return;
+  nameless_.add(gone.ino, gone.attr);
   bool left_open = options_.resumed && gone.sustained;
   if (left_open) left_open_.add(gone.ino);
-  bool still_open = open_inodes_.mark_unlinked(gone.ino);
+  bool still_open =
+      open_inodes_.mark_unlinked(gone.ino, gone.sustained ? OpenTable::Fate::sustained : OpenTable::Fate::erased);
   if (!still_open && gone.sustained && !left_open) release_nameless(gone.ino);  // closed meanwhile
-  nameless_.add(gone.ino, gone.attr);
 }
 
 Answer<void> Volume::rename(Caller caller, Ino from, std::string_view name, Ino to, std::string_view new_name,

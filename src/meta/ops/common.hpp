@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -61,8 +60,7 @@ Result<void> count_for_owner(Txn& txn, std::uint32_t uid, std::uint32_t gid, std
 
 struct Taken {
   Removed removed;
-  bool file_released = false;               ///< tell the reaper
-  std::shared_ptr<const void> closed = {};  ///< what is erased is opened by no writer until its commit is over
+  bool file_released = false;  ///< tell the reaper
 };
 /// Everything but the entry itself and the parent's times and nlink. The inode is loaded and may be removed; `trash` is
 /// the hour's directory (loaded), or 0.

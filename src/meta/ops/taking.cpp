@@ -88,8 +88,8 @@ bool never_written(Txn& txn, Ino ino, const Attr& attr) {
 Result<void> last_link(Txn& txn, const Taking& t, Taken& taken) {
   auto& client = txn.client();
   auto attr = *txn.attr(t.ino);
-  if (attr.is_file() && client.session().value != 0) taken.closed = client.keep_closed(t.ino);
-  if (attr.is_file() && client.session().value != 0 && !taken.closed) {
+  if (attr.is_file() && client.session().value != 0) taken.removed.closed = client.keep_closed(t.ino);
+  if (attr.is_file() && client.session().value != 0 && !taken.removed.closed) {
     set_ctime(txn, t.ino, t.now, -1);
     txn.write(PutSustained{client.session(), t.ino});
     txn.write(EraseXattrs{t.ino});

@@ -19,6 +19,7 @@ constexpr auto kTick = std::chrono::milliseconds(50);                // grain of
 constexpr int kIdleTicks = 20;                                       // then the clock sleeps
 constexpr auto kLongestReconnect = std::chrono::milliseconds(1000);  // a server that is back is noticed soon
 constexpr auto kRetirement = std::chrono::milliseconds(1000);        // for replies of a server we leave
+constexpr auto kDemotion = std::chrono::milliseconds(50);            // for those of one that will be master no more
 constexpr auto kLongestRefusal = std::chrono::milliseconds(500);
 
 SteadyTime now() { return std::chrono::steady_clock::now(); }
@@ -87,7 +88,7 @@ asio::awaitable<void> Lane::run() {
       continue;
     }
     connection_ = connection;
-    if (announced != around_.topology.announced()) retire();  // it may be the old master's
+    if (announced != around_.topology.announced()) retire(kDemotion);  // it may be the old master's
     tasks_.spawn(write_requests(connection));
     if (around_.tracker) retrack(around_.tracker->current());  // should it have begun anew meanwhile
     co_await read_replies(connection);
@@ -105,9 +106,11 @@ asio::awaitable<Lane::ConnectionPtr> Lane::connect() {
   Replies none;
   auto connected = co_await around_.topology.connect({}, none, why);
   if (!connected) {
+    around_.topology.has_answered(false);
     around_.away.trouble(why);
     co_return nullptr;
   }
+  around_.topology.has_answered(true);
   auto connection = std::make_shared<Connection>(std::move(*connected));
   if (auto tracked = co_await be_tracked(*connection); !tracked) {
     around_.away.trouble("CLIENT TRACKING: " + tracked.error().message());
@@ -137,7 +140,7 @@ asio::awaitable<void> Lane::read_replies(ConnectionPtr connection) {
 
 bool Lane::take_replies(Connection& connection) {
   if (around_.topology.away()) {  // others found nobody: they may have met a limit, but here is the server
-    around_.topology.has_answered();
+    around_.topology.has_answered(true);
     if (around_.tracker) around_.tracker->lane_answers();
   }
   auto& reader = connection.link->reader();
@@ -195,7 +198,8 @@ void Lane::refused(RequestPtr request, const Reply& why) {
     return tasks_.spawn(ask_elsewhere(std::move(request), std::move(node)));
   }
   if (prefix == "MOVED" && connection_) around_.topology.moved_to(last_word(why.text), connection_->at);
-  if (prefix == "MOVED" || prefix == "READONLY" || prefix == "MASTERDOWN" || prefix == "CLUSTERDOWN") retire();
+  if (prefix == "MOVED" || prefix == "READONLY" || prefix == "MASTERDOWN" || prefix == "CLUSTERDOWN")
+    retire(kRetirement);
   if (prefix != "MOVED") around_.refusing.trouble(why.text);
   const auto& address = around_.topology.address();
   auto wait = Backoff::nth(address.min_backoff, std::min(address.max_backoff, kLongestRefusal), request->attempts);
@@ -245,10 +249,10 @@ asio::awaitable<void> Lane::ask_elsewhere(RequestPtr request, Endpoint node) {
 }
 
 /// Lets what is under way end, sends no more, and then looks for the right server anew.
-void Lane::retire() {
+void Lane::retire(SteadyTime::duration patience) {
   if (!connection_ || connection_->retiring) return;
   connection_->retiring = true;
-  connection_->retire_by = now() + kRetirement;
+  connection_->retire_by = now() + patience;
   if (flights_.empty()) connection_->link->stream().close();
 }
 
@@ -438,7 +442,7 @@ void Lane::tracking_answered(Connection& connection, const Reply& reply, std::ui
 
 void Lane::reconnect() {
   asio::post(home_, [self = shared_from_this()] {
-    self->retire();
+    self->retire(kDemotion);
     self->pause_.cancel();
   });
 }

@@ -72,7 +72,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   void note_room(const Request& request);
   void refused(RequestPtr request, const Reply& why);
   asio::awaitable<void> ask_elsewhere(RequestPtr request, Endpoint node);
-  void retire();
+  void retire(SteadyTime::duration patience);
   void lose(Connection& connection);
   bool is_stuck(const Connection& connection, SteadyTime time) const;
   void end_expired(SteadyTime now);

@@ -35,7 +35,6 @@ Async<Topology::Connected> Topology::connect(Commands extra, Replies& extra_repl
   auto attempt = find_and_connect(std::move(extra), extra_replies, why);
   auto connected = co_await with_timeout(address_.connect_timeout, std::move(attempt));
   if (!connected && why.empty()) why = connected.error().message();
-  if (connected || connected.error() != posix(ECANCELED)) away_.store(!connected, std::memory_order_release);
   co_return connected;
 }
 

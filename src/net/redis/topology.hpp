@@ -26,7 +26,7 @@ class Topology {
 
   /// True when the last attempt to connect failed, and no server has answered since.
   bool away() const noexcept { return away_.load(std::memory_order_acquire); }
-  void has_answered() const noexcept { away_.store(false, std::memory_order_release); }
+  void has_answered(bool yes) const noexcept { away_.store(!yes, std::memory_order_release); }  ///< a lane's say
 
   struct Connected {
     std::unique_ptr<Link> link;

@@ -220,7 +220,7 @@ class SupervisedRestartTest(mounted.MountedTest):
 
     def test_descriptors_keep_their_files(self):
         # SEMANTICS: with mount -d the next process serves on
-        # SEMANTICS: what was written and not yet stored is lost, and the next fsync or close of each descriptor that could have written says EIO, once
+        # SEMANTICS: what was written and not yet stored is lost, and the next fsync or close of each descriptor that may have written, for all the new process knows, says EIO, once
         old = {name: self.open_file(name, name.encode() * 1000) for name in ("a", "b", "c", "d")}
         self.restart()
         new = {name: self.open_file(name, name.encode() * 1000) for name in ("w", "x", "y", "z")}

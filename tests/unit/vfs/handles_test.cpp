@@ -62,7 +62,8 @@ TEST(OpenTable, TheLastCloseOfANamelessInodeIsTold) {
   table.add(ino);
   table.add(ino);
   EXPECT_TRUE(table.contains(ino));
-  table.mark_unlinked(ino);
+  table.mark_unlinked(ino, OpenTable::Fate::sustained);
+  EXPECT_FALSE(table.erased(ino));
   EXPECT_EQ(table.unlinked(), std::vector<Ino>{ino});
   EXPECT_EQ(table.remove(ino), OpenTable::Left::others) << "one open is left";
   EXPECT_EQ(table.remove(ino), OpenTable::Left::none_nameless);
@@ -78,7 +79,7 @@ TEST(OpenTable, AnInodeThatKeepsItsNameNeedsNothingAtTheLastClose) {
 
 TEST(OpenTable, UnlinkingWhatIsNotOpenLeavesNoTrace) {
   OpenTable table;
-  EXPECT_FALSE(table.mark_unlinked(Ino{5}));
+  EXPECT_FALSE(table.mark_unlinked(Ino{5}, OpenTable::Fate::erased));
   table.add(Ino{5});
   EXPECT_EQ(table.remove(Ino{5}), OpenTable::Left::none);
 }

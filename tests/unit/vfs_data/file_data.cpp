@@ -219,12 +219,12 @@ TEST(FileData, WhatIsLostIsToldOnceToEachWhoHadTheFileOpen) {
     CO_ASSERT_OK(co_await rig.data->flush(kFile).get());  // who only waits takes it from nobody
     auto other = std::make_shared<LossesTold>(), later = std::make_shared<LossesTold>();
     later->count = rig.data->losses().count();
-    for (auto told : {rig.told, other}) {
+    for (const auto& told : {rig.told, other}) {
       auto flushed = co_await rig.data->flush(kFile, told).get();
       CO_ASSERT_TRUE(!flushed);
       EXPECT_EQ(flushed.error(), posix(EDQUOT));
     }
-    for (auto told : {rig.told, other, later}) CO_ASSERT_OK(co_await rig.data->flush(kFile, told).get());
+    for (const auto& told : {rig.told, other, later}) CO_ASSERT_OK(co_await rig.data->flush(kFile, told).get());
     EXPECT_FALSE(rig.data->dirty(kFile));
     CO_ASSERT_OK(co_await rig.write(Ino{8}, 0, pattern(10, 1)));
     EXPECT_EQ(rig.memory->count(), 0u);

@@ -72,7 +72,7 @@ asio::awaitable<void> play(Rig& rig, unsigned seed) {
       case 8:
         CO_ASSERT_OK(co_await rig.flush(ino));
         break;
-      case 9: {
+      default: {
         if (below(3) == 0) {
           rig.store->fail_next(object::Method::put, make_error_code(object::ObjectErrc::unavailable),
                                1 + static_cast<unsigned>(below(2)));

@@ -70,7 +70,7 @@ INSTANTIATE_TEST_SUITE_P(Volumes, SqliteFixture, testing::ValuesIn(volumes()), [
 });
 
 asio::awaitable<Record> get(MetaEngine& engine, Key key) {
-  Keys keys(1, std::move(key));
+  Keys keys(1, key);
   auto records = co_await engine.fetch(std::move(keys));
   EXPECT_TRUE(records);
   co_return records ? records->at(0) : Record();
