@@ -225,6 +225,9 @@ Async<void> FileWriter::commit(std::span<const SlicePtr> slices, OrderAfterWrite
     mtime = std::max(mtime, slice->mtime);
   }
   if (records.empty()) co_return Result<void>{};  // a slice that never got memory for its first byte
+  // A slice begun later may have been written to for the last time before this one was: the file's time never goes
+  // back. Times set by utimes in between are no concern: they come after all that was buffered.
+  mtime = committed_mtime_ = std::max(mtime, committed_mtime_);
   auto order = after ? std::optional(after->order) : std::nullopt;
   CO_TRY(auto written, co_await backend_.meta->write_slices(ino_, std::move(records), mtime, order));
   if (after) after->outcome = std::move(written.attr);

@@ -128,7 +128,8 @@ class FileWriter : public std::enable_shared_from_this<FileWriter> {
   std::shared_ptr<OrderAfterWrites> after_;  // until the slices before it have left
   std::uint64_t pending_end_ = 0;
   Timestamp pending_mtime_;
-  Signal progress_;  // slices left
+  Timestamp committed_mtime_;  // of the one who commits; the latest so far
+  Signal progress_;            // slices left
 };
 
 }  // namespace kiseki::vfs

@@ -150,8 +150,9 @@ TEST_F(RoundTrips, ListingTenThousandFiles) {
     attr.mode = 0644, attr.nlink = 1, attr.parent = big, attr.length = i;
     writes.push_back(PutAttr{Ino{100'000 + i}, attr});
     writes.push_back(PutEntry{{big, "file-" + std::to_string(i)}, {Ino{100'000 + i}, FileType::file}});
+    // Redis 7.0 looks through all keys that a tracked script declares, for each that it reads.
+    if (i % 500 == 499) m->put(std::exchange(writes, {}));
   }
-  m->put(std::move(writes));
   m->must(getattr(*m->client, big));
   std::size_t listed = 0;
   EXPECT_LE(cost([&] {

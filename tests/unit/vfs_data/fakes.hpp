@@ -32,11 +32,12 @@ class Meta final : public SliceMeta {
     ++fetches;
     co_return chunks[{ino, index}];
   }
-  Async<Written> write_slices(Ino ino, std::vector<Placed> records, Timestamp,
+  Async<Written> write_slices(Ino ino, std::vector<Placed> records, Timestamp mtime,
                               std::optional<meta::AttrOrder> with) override {
     if (before_write) co_await before_write();
     std::lock_guard lock(mutex);
     ++commits;
+    mtimes.push_back(mtime);
     if (!write_errors.empty()) {
       auto error = write_errors.front();
       write_errors.pop_front();
@@ -97,6 +98,7 @@ class Meta final : public SliceMeta {
   std::map<Ino, std::uint64_t> lengths_;
   std::vector<std::pair<SliceId, std::uint32_t>> released;
   std::deque<std::error_code> write_errors;
+  std::vector<Timestamp> mtimes;  ///< of the commits
   std::function<asio::awaitable<void>()> before_write;
   std::uint64_t next_id = 1;
   int fetches = 0, commits = 0, compactions = 0, ordered = 0;

@@ -146,6 +146,20 @@ TEST(FileData, OpenSlicesAreFrozenByAge) {
   });
 }
 
+TEST(FileData, TheTimeOfAFileNeverGoesBack) {
+  Rig rig;
+  fake::with(rig, [&]() -> asio::awaitable<void> {
+    CO_ASSERT_OK(co_await rig.write(kFile, 0, pattern(100, 1)));
+    CO_ASSERT_OK(co_await rig.write(kFile, 70'000, pattern(100, 2)));
+    rig.clock->advance(std::chrono::seconds(1));
+    CO_ASSERT_OK(co_await rig.write(kFile, 100, pattern(100, 3)));  // goes on with the first slice
+    CO_ASSERT_OK(co_await rig.flush(kFile));
+    CO_ASSERT_TRUE(!rig.meta->mtimes.empty());
+    EXPECT_TRUE(std::ranges::is_sorted(rig.meta->mtimes));
+    EXPECT_EQ(rig.meta->mtimes.back(), rig.clock->now());
+  });
+}
+
 TEST(FileData, AnOrderGoesWithTheLastOfWhatIsBuffered) {
   Rig rig;
   fake::with(rig, [&]() -> asio::awaitable<void> {
