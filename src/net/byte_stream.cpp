@@ -42,7 +42,7 @@ bool is_later() { return errno == EAGAIN || errno == EINTR; }
 }  // namespace
 
 struct ByteStream::State {
-  explicit State(asio::any_io_executor executor) : socket(std::move(executor)) {}
+  explicit State(const asio::any_io_executor& executor) : socket(executor) {}
 
   Async<void> wait(Socket::wait_type what);
   asio::awaitable<void> take_turns();

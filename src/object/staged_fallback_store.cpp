@@ -127,7 +127,8 @@ Async<ObjectInfo> StagedFallbackStore::head(ObjectKey key) {
 }
 
 Async<void> StagedFallbackStore::remove(ObjectKey key) {
-  std::vector<ObjectKey> keys(1, std::move(key));
+  std::vector<ObjectKey> keys;
+  keys.push_back(std::move(key));
   return remove_all(std::move(keys));
 }
 

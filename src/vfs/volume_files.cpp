@@ -53,7 +53,7 @@ Async<OpenReply> Volume::open_slow(meta::Who who, Ino ino, std::uint32_t flags, 
   auto counted = Guard([this, ino] { drop_open(ino); });  // however this ends without a handle, cancelled too
   if (changes(flags)) CO_CHECK(co_await removals_.gone(ino));
   auto attr = co_await fresh_attr(ino);
-  if (!changes(flags)) attr = co_await or_erased(ino, std::move(attr));
+  if (!changes(flags)) attr = co_await or_erased(ino, attr);
   if (attr)
     if (auto allowed = co_await meta::access(client_, who, ino, access_of(flags)); !allowed) attr = allowed.error();
   if (attr)

@@ -106,7 +106,8 @@ Async<Replies> Client::run(Commands commands, Resend resend, bool waits) {
 }
 
 Async<Reply> Client::run_one(Command command, Resend resend) {
-  Commands commands(1, std::move(command));
+  Commands commands;
+  commands.push_back(std::move(command));
   CO_TRY(auto replies, co_await run(std::move(commands), resend));
   co_return std::move(replies.front());
 }

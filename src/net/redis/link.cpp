@@ -22,7 +22,8 @@ Async<Replies> Link::ask(Commands commands) {
 }
 
 Async<Reply> Link::ask_one(Command command) {
-  Commands commands(1, std::move(command));
+  Commands commands;
+  commands.push_back(std::move(command));
   CO_TRY(auto replies, co_await ask(std::move(commands)));
   co_return std::move(replies.front());
 }

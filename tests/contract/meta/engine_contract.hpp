@@ -117,7 +117,7 @@ inline asio::awaitable<std::vector<std::int64_t>> put(MetaEngine& engine, std::v
 }
 
 inline asio::awaitable<Record> get(MetaEngine& engine, Key key) {
-  Keys keys(1, std::move(key));
+  Keys keys(1, key);
   auto records = co_await engine.fetch(std::move(keys));
   EXPECT_TRUE(records) << (records ? "" : records.error().message());
   if (!records || records->size() != 1) co_return Record();

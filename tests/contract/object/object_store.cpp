@@ -72,13 +72,18 @@ Opened open_sharded() {
   return o;
 }
 
+std::string variable(const char* name) {
+  auto* text = std::getenv(name);
+  return text ? text : "";
+}
+
 /// A bucket of its own on the server that tests/support/s3_server.py started.
 Opened open_s3_at(const std::string& endpoint, const std::string& query) {
   StoreSpec spec;
   spec.storage = "s3";
   spec.bucket = endpoint + "/contract-" + std::to_string(::getpid()) + "-" + std::to_string(Place::next++) + query;
-  spec.access_key = std::getenv("KISEKI_TEST_S3_KEY");
-  spec.secret_key = std::getenv("KISEKI_TEST_S3_SECRET");
+  spec.access_key = variable("KISEKI_TEST_S3_KEY");
+  spec.secret_key = variable("KISEKI_TEST_S3_SECRET");
   spec.volume = "vol";
   Opened o{nullptr, std::make_shared<Runtime>(Runtime::Options{.loops = 1, .pin = false}), nullptr, nullptr};
   auto opened = open_store(spec, *o.runtime);
@@ -88,9 +93,9 @@ Opened open_s3_at(const std::string& endpoint, const std::string& query) {
   return o;
 }
 
-Opened open_s3() { return open_s3_at(std::getenv("KISEKI_TEST_S3"), ""); }
+Opened open_s3() { return open_s3_at(variable("KISEKI_TEST_S3"), ""); }
 Opened open_s3_by_tls() {
-  return open_s3_at(std::getenv("KISEKI_TEST_S3_TLS"), std::string("?ca-certs=") + std::getenv("KISEKI_TEST_S3_CA"));
+  return open_s3_at(variable("KISEKI_TEST_S3_TLS"), std::string("?ca-certs=") + variable("KISEKI_TEST_S3_CA"));
 }
 
 using Named = std::pair<const char*, Opened (*)()>;

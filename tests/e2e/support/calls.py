@@ -74,11 +74,12 @@ class Side:
         return {thing: self.stat_of(thing) for thing in things}
 
     def moved(self, before):
-        """Which of mtime and ctime have changed since, for what still is the same inode."""
+        """Which of mtime and ctime have changed since, for what still is the same inode. Not of FIFOs: what goes through them stays in
+        the kernel, which moves the times of its own file systems only."""
         told = {}
         for thing, was in before.items():
             now = self.stat_of(thing)
-            if was and now and was.st_ino == now.st_ino:
+            if was and now and was.st_ino == now.st_ino and not stat.S_ISFIFO(now.st_mode):
                 told[thing] = {field for field in ("st_mtime_ns", "st_ctime_ns") if getattr(was, field) != getattr(now, field)}
         return told
 
