@@ -230,7 +230,7 @@ Async<void> FileWriter::commit(std::span<const SlicePtr> slices, OrderAfterWrite
   mtime = committed_mtime_ = std::max(mtime, committed_mtime_);
   auto order = after ? std::optional(after->order) : std::nullopt;
   CO_TRY(auto written, co_await backend_.meta->write_slices(ino_, std::move(records), mtime, order));
-  if (after) after->outcome = std::move(written.attr);
+  if (after) after->outcome = written.attr;
   auto compacting = backend_.committed(ino_, written.chunks);
   if (!compacting.ready()) CO_CHECK(co_await compacting.later());
   co_return Result<void>{};

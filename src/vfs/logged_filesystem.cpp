@@ -126,11 +126,11 @@ Answer<AttrReply> LoggedFilesystem::getattr(Caller who, Ino ino, std::optional<H
 }
 
 Answer<AttrReply> LoggedFilesystem::setattr(Caller who, Ino ino, SetAttr change) {
-  if (!log_.is_read()) return inner_.setattr(who, ino, std::move(change));
+  if (!log_.is_read()) return inner_.setattr(who, ino, change);
   Told told{
       log_, who,
       fmt::format("setattr ({}[{}],{})", ino.value, change.handle.value_or(HandleId{}).value, words::changes(change))};
-  return told.when_done(inner_.setattr(who, ino, std::move(change)), attr_of);
+  return told.when_done(inner_.setattr(who, ino, change), attr_of);
 }
 
 Answer<std::string> LoggedFilesystem::readlink(Caller who, Ino ino) {

@@ -41,7 +41,7 @@ Answer<AttrReply> Volume::setattr(Caller caller, Ino kernel, SetAttr change) {
     return Result<AttrReply>(
         AttrReply{.ino = kernel, .attr = internal_attr(kernel), .attr_valid = options_.attr_timeout});
   if (options_.read_only) return posix(EROFS);
-  return or_stale(setattr_slow(who(caller), inside(kernel), std::move(change)));
+  return or_stale(setattr_slow(who(caller), inside(kernel), change));
 }
 
 Async<AttrReply> Volume::setattr_slow(meta::Who who, Ino ino, SetAttr change) {
@@ -69,7 +69,7 @@ Async<AttrReply> Volume::setattr_slow(meta::Who who, Ino ino, SetAttr change) {
     auto changed = co_await meta::setattr(client_, who, ino, rest);
     if (!changed && changed.error() == posix(ENOENT) && !who.check_permissions)
       changed = nameless_.change(ino, rest, client_.clock().now());
-    CO_TRY(after, std::move(changed));
+    CO_TRY(after, changed);
   }
   co_return attr_reply(ino, *after, before);
 }
