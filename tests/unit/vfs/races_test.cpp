@@ -146,6 +146,23 @@ TEST(Races, WhatIsLostIsToldToEveryWriterAndNobodyElseTakesIt) {
   });
 }
 
+// The kernel writes pages through whichever descriptor it likes: the first write through this one tells what was lost.
+TEST(Races, WhatWasLostSinceItWasOpenedIsToldToWhoHasNotWrittenYet) {
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    auto made = co_await make_file(m, "f", "text");
+    CO_ASSERT_OK(made);
+    auto ino = made->entry.ino;
+    auto other = co_await ask(m.volume->open(kRoot, ino, O_WRONLY, false));
+    CO_ASSERT_OK(other);
+    m.data->lost.add(ino, posix(ENOSPC));
+    auto wrote = co_await ask(m.volume->write(kRoot, ino, other->handle, 0, bytes("more"), O_WRONLY, false, false));
+    EXPECT_EQ(wrote.error(), posix(ENOSPC));
+    EXPECT_EQ((co_await ask(m.volume->fsync(kRoot, ino, other->handle, false))).error(), posix(ENOSPC));
+    for (auto handle : {made->open.handle, other->handle})
+      CO_ASSERT_OK(co_await ask(m.volume->release(kRoot, ino, handle, 0, false)));
+  });
+}
+
 TEST(Races, ADirectWriteThatMustBeDurableIsStoredWhenAnswered) {
   with_volume([](Mounted& m) -> asio::awaitable<void> {
     auto made = co_await make_file(m, "f", {}, O_RDWR | O_DIRECT);
