@@ -224,6 +224,36 @@ TEST(Housekeeping, TrashExpiresAndFilesGo) {
   });
 }
 
+// Somebody may have opened it to read while its last name went.
+TEST(Housekeeping, WhatIsOpenKeepsItsData) {
+  Volume v;
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    Housekeeper keeper(*v.client, co_await asio::this_coro::executor, {});
+    std::vector<Ino> files;
+    for (auto* name : {"read", "closed"}) {
+      auto file = co_await v.file(kRootIno, name);
+      CO_ASSERT_OK(file);
+      CO_ASSERT_OK(co_await v.write(*file, 0, 100));
+      CO_ASSERT_OK(co_await unlink(*v.client, v.root, kRootIno, name));
+      files.push_back(*file);
+    }
+    v.opened.push_back(files[0]);
+    v.clock->advance(std::chrono::hours(2));
+    auto deleted = co_await keeper.delete_removed_files();
+    CO_ASSERT_OK(deleted);
+    EXPECT_EQ(*deleted, 1u);
+    EXPECT_EQ(v.released.size(), 1u);
+    EXPECT_TRUE(std::holds_alternative<Slices>(co_await v.record(ChunkKey{files[0], ChunkIndex{0}})));
+    v.opened.clear();
+    deleted = co_await keeper.delete_removed_files();
+    CO_ASSERT_OK(deleted);
+    EXPECT_EQ(*deleted, 1u) << "its turn comes with the next run";
+    EXPECT_EQ(v.released.size(), 2u);
+    co_await keeper.close();
+  });
+}
+
 TEST(Housekeeping, WhatMayNotBeRemovedHoldsUpNothing) {
   auto format = Volume::plain();
   format.trash_days = 1;

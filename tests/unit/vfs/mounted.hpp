@@ -22,10 +22,14 @@ struct SteppedEngine final : meta::MemoryEngine {
   Async<meta::Outcome> commit(meta::Commit commit) override {
     if (auto step = std::exchange(before_commit, {})) co_await step();
     if (failures > 0) co_return --failures, posix(EIO);
-    co_return co_await meta::MemoryEngine::commit(std::move(commit));
+    auto outcome = co_await meta::MemoryEngine::commit(std::move(commit));
+    if (auto step = std::exchange(after_commit, {})) co_await step();
+    co_return outcome;
   }
-  std::function<asio::awaitable<void>()> before_commit;  ///< the next one
-  int failures = 0;                                      ///< of the next commits
+  bool lags() const noexcept override { return late; }
+  std::function<asio::awaitable<void>()> before_commit, after_commit;  ///< of the next one
+  int failures = 0;                                                    ///< of the next commits
+  bool late = false;  ///< it tells of others' changes a moment after they were made
 };
 
 /// Contents as plain strings that are "committed" at flush; enough to see what the volume asks for.
