@@ -138,8 +138,9 @@ Async<void> set_lock(Client&, Ino ino, std::uint64_t owner, RangeLock want, bool
 /// Every lock an owner holds in a file (close of a descriptor, crash).
 Async<void> release_locks(Client&, Ino ino, std::uint64_t owner, bool flocks);
 
-/// The last close of an inode without names: removes the sustained record, queues the data for deletion.
-Async<void> release_sustained(Client&, Ino ino);
+/// The last close of an inode without names: removes the sustained record, queues the data for deletion. Answers the
+/// last attributes; none: it was gone, or has got a name again.
+Async<std::optional<Attr>> release_sustained(Client&, Ino ino);
 
 /// Deletes the chunk records of a removed file and tells the reaper which slices are free; then its DeletedFile record.
 Async<void> delete_file_data(Client&, Ino ino, std::uint64_t length);

@@ -32,6 +32,12 @@ Result<meta::Attr> NamelessAttrs::change(Ino ino, const meta::AttrChange& change
   return attr;
 }
 
+void NamelessAttrs::renew(Ino ino, const meta::Attr& attr) {
+  auto& shard = shard_of(ino);
+  std::lock_guard hold(shard.guard);
+  if (auto it = shard.inodes.find(ino); it != shard.inodes.end()) it->second = attr;
+}
+
 void NamelessAttrs::forget(Ino ino) {
   auto& shard = shard_of(ino);
   std::lock_guard hold(shard.guard);

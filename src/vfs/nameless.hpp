@@ -23,6 +23,8 @@ class NamelessAttrs {
   std::optional<meta::Attr> find(Ino ino) const;
   /// fchmod and its kin of such a thing. Errors: ENOENT.
   Result<meta::Attr> change(Ino ino, const meta::AttrChange& change, Timestamp now);
+  /// Newer attributes of one that is known: it was still open, and written, after its last name had gone.
+  void renew(Ino ino, const meta::Attr& attr);
   void forget(Ino ino);
 
  private:

@@ -48,7 +48,8 @@ std::uint16_t Volume::umask_of(std::uint32_t asked) const {
 AttrReply Volume::attr_reply(Ino ino, const Attr& attr, const Buffered& before) const {
   auto shown = attr;
   if (attr.is_file() && before.end && *before.end > attr.length) shown.length = *before.end;
-  if (attr.is_file() && before.mtime && *before.mtime > attr.mtime) {
+  // An mtime in the future was set before this write if anything else about the file is older than the write.
+  if (attr.is_file() && before.mtime && (*before.mtime > attr.mtime || *before.mtime > attr.ctime)) {
     shown.mtime = *before.mtime;
     shown.ctime = std::max(attr.ctime, *before.mtime);  // something else may have changed it since
   }

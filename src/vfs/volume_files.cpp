@@ -157,12 +157,13 @@ void Volume::release_nameless(Ino ino) {
     auto closed = volume.erasing(gone);
     for (; !closed; closed = volume.erasing(gone))
       if (volume.open_inodes_.mark_unlinked(gone, OpenTable::Fate::sustained)) co_return;  // goes with that open
-    auto done = co_await meta::release_sustained(volume.client_, gone);
-    if (done)
+    auto last = co_await meta::release_sustained(volume.client_, gone);
+    if (last && *last) volume.nameless_.renew(gone, **last);
+    if (last)
       volume.open_inodes_.mark_unlinked(gone, OpenTable::Fate::erased);
     else
       log::warn("volume.release_sustained",
-                {{"inode", gone.value}, {"error", done.error()}, {"remedy", "freed when this session ends"}});
+                {{"inode", gone.value}, {"error", last.error()}, {"remedy", "freed when this session ends"}});
   }(*this, ino));
 }
 

@@ -74,7 +74,7 @@ std::optional<std::uint64_t> seek_in_chunks(const std::vector<meta::StoredChunk>
 // The chunk at `offset` is most often in memory; a file may have 2^31 of them, so the others are asked for together.
 Async<std::uint64_t> Volume::lseek_slow(Ino ino, std::uint64_t offset, std::uint32_t whence) {
   (void)co_await settle(ino);  // what is lost is told to who wrote it
-  CO_TRY(auto attr, co_await meta::getattr(client_, ino));
+  CO_TRY(auto attr, co_await or_stale(or_erased(ino, co_await meta::getattr(client_, ino))));
   if (offset >= attr.length) co_return posix(ENXIO);
   bool want_data = whence == SEEK_DATA;
   ChunkIndex here{static_cast<std::uint32_t>(offset / kChunkBytes)};

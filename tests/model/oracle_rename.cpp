@@ -51,6 +51,7 @@ int Oracle::rename(int client, int from, const std::string& name, int to, const 
     Node white;
     white.kind = Kind::char_device;
     white.links = 1;
+    if (node(from).mode & 02000) white.gid = node(from).gid;
     at(from).names[name] = add(white);
   }
   touch(from);

@@ -125,6 +125,13 @@ bool is_younger(Timestamp time, Timestamp now, std::chrono::milliseconds limit) 
 
 }  // namespace
 
+void inherit_owner(Attr& attr, Who who, const Attr& above) {
+  attr.uid = who.uid;
+  attr.gid = above.mode & kSetGid ? above.gid : who.gid;
+  attr.flags = above.flags & kSkipTrash;
+  attr.tier = above.tier;
+}
+
 void touch_directory(Txn& txn, Ino dir, Timestamp now, std::int32_t add_nlink) {
   if (is_trash(dir)) return;
   auto* attr = txn.attr(dir);

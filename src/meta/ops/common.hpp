@@ -36,6 +36,10 @@ Result<void> check_sticky(Who who, const Attr& parent, const Attr& child);
 /// the trash.
 void touch_directory(Txn& txn, Ino dir, Timestamp now, std::int32_t add_nlink = 0);
 
+/// What a new inode has of its maker and of the loaded directory it is made in: owner, group (a set-group-id directory
+/// gives its own), storage tier, and whether it skips the trash.
+void inherit_owner(Attr& attr, Who who, const Attr& above);
+
 /// `dir` and the directories above it, up to the root (or the trash, or a missing one). Loads them. Errors: ELOOP for a
 /// chain that does not end.
 Async<std::vector<Ino>> chain_of(Txn& txn, Ino dir);

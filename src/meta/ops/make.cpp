@@ -38,12 +38,9 @@ Async<void> inherit_acl(Client& client, Attr& attr, const Attr& parent, const Ne
 Async<Attr> new_attr(Client& client, Who who, Ino parent, Attr above, const NewInode& what) {
   Attr attr;
   attr.type = what.type;
-  attr.flags = above.flags & kSkipTrash;
-  attr.uid = who.uid;
-  attr.gid = above.mode & kSetGid ? above.gid : who.gid;
+  inherit_owner(attr, who, above);
   attr.atime = attr.mtime = attr.ctime = client.clock().now();
   attr.parent = parent;
-  attr.tier = above.tier;
   CO_CHECK(co_await inherit_acl(client, attr, above, what));
   bool is_dir = what.type == FileType::directory;
   if (is_dir && (above.mode & kSetGid)) attr.mode |= kSetGid;

@@ -45,13 +45,13 @@ Async<void> need_still_dead(Txn& txn, SessionId sid, const Session& dead) {
 
 }  // namespace
 
-Async<void> release_sustained_of(Client& client, SessionId sid, Ino ino, std::optional<Session> dead) {
+Async<std::optional<Attr>> release_sustained_of(Client& client, SessionId sid, Ino ino, std::optional<Session> dead) {
   CO_TRY(auto taken, co_await transact<Taken>(client, [&](Txn& txn) -> Async<Taken> {
            if (dead) CO_CHECK(co_await need_still_dead(txn, sid, *dead));
            co_return co_await release_in(txn, sid, ino);
          }));
   tell_reaper(client, taken);
-  co_return done();
+  co_return taken.file_released ? std::optional(taken.removed.attr) : std::nullopt;
 }
 
 Async<Held> sustain_again(Client& client, Ino ino) {
@@ -66,7 +66,9 @@ Async<Held> sustain_again(Client& client, Ino ino) {
   });
 }
 
-Async<void> release_sustained(Client& client, Ino ino) { return release_sustained_of(client, client.session(), ino); }
+Async<std::optional<Attr>> release_sustained(Client& client, Ino ino) {
+  return release_sustained_of(client, client.session(), ino);
+}
 
 namespace {
 

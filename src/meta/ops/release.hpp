@@ -8,7 +8,8 @@ namespace kiseki::meta {
 
 /// release_sustained for any session: what a dead one left is finished by whoever reaps it. With `dead`, only while
 /// the session's record is still this; else ECANCELED: it came back.
-Async<void> release_sustained_of(Client& client, SessionId sid, Ino ino, std::optional<Session> dead = {});
+Async<std::optional<Attr>> release_sustained_of(Client& client, SessionId sid, Ino ino,
+                                                std::optional<Session> dead = {});
 
 /// Notes again that this session holds an inode open without a name. `gone`: somebody deleted it meanwhile.
 enum class Held { yes, gone };

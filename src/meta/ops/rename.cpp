@@ -90,8 +90,7 @@ void change_home(Txn& txn, Ino ino, Ino from, Ino to, Timestamp now) {
 Async<void> leave_whiteout(Txn& txn, const Move& move, Timestamp now) {
   Attr attr;
   attr.type = FileType::char_device;
-  attr.uid = move.who.uid;
-  attr.gid = move.who.gid;
+  inherit_owner(attr, move.who, *txn.attr(move.from));
   attr.nlink = 1;
   attr.parent = move.from;
   attr.atime = attr.mtime = attr.ctime = now;

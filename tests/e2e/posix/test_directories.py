@@ -5,6 +5,7 @@ import os
 import stat
 import sys
 import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import mounted  # noqa: E402
@@ -139,6 +140,17 @@ class DirectoriesTest(mounted.MountedTest):
         self.assertEqual(0, os.fstat(fd).st_nlink)
         os.close(fd)
 
+    def test_a_removed_file_behind_a_path_descriptor_that_was_written_last(self):
+        written = os.open(self.path("f"), os.O_CREAT | os.O_WRONLY)
+        fd = os.open(self.path("f"), os.O_PATH)
+        os.write(written, b"four")
+        os.unlink(self.path("f"))
+        os.write(written, b" and more")
+        os.close(written)
+        time.sleep(1.1)  # for as long the kernel may answer
+        self.assertEqual((0, 13), (os.fstat(fd).st_nlink, os.fstat(fd).st_size))
+        os.close(fd)
+
     def test_kinds_of_rename(self):
         """SEMANTICS: rename replaces atomically, or with flags: refuses to replace, exchanges, leaves a whiteout."""
         os.mkdir(self.path("dir"))
@@ -161,6 +173,16 @@ class DirectoriesTest(mounted.MountedTest):
         self.assertEqual(errno.EINVAL, refused.exception.errno)
         with self.assertRaises(FileNotFoundError):
             renameat2(self.path("c"), self.path("absent"), RENAME_EXCHANGE)
+
+    def test_a_whiteout_has_the_group_of_a_set_group_id_directory(self):
+        mounted.need(os.geteuid() == 0, "only root gives a directory any group")
+        os.mkdir(self.path("shared"))
+        os.chown(self.path("shared"), -1, 1234)
+        os.chmod(self.path("shared"), 0o2777)
+        with open(self.path("shared/d"), "w"):
+            pass
+        renameat2(self.path("shared/d"), self.path("shared/e"), RENAME_WHITEOUT)
+        self.assertEqual(1234, os.lstat(self.path("shared/d")).st_gid)
 
     def test_handles_outlive_caches(self):
         """SEMANTICS: file handles (name_to_handle_at, NFS) stay good while the file exists, also over renames."""

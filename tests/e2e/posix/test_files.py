@@ -182,6 +182,14 @@ class FilesTest(mounted.MountedTest):
         self.refused(errno.EFBIG, os.ftruncate, fd, end + 1)
         self.assertEqual(end - (64 << 20), os.lseek(fd, 0, os.SEEK_DATA) & ~((64 << 20) - 1))
 
+    def test_a_write_ends_an_mtime_in_the_future(self):
+        fd = os.open(self.path("f"), os.O_CREAT | os.O_RDWR)
+        self.addCleanup(os.close, fd)
+        future = time.time_ns() + 3600 * 10**9
+        os.utime(fd, ns=(future, future))
+        os.write(fd, b"before it is committed")
+        self.assertLess(os.fstat(fd).st_mtime_ns, future)
+
     def test_attributes_change_with_their_times(self):
         """SEMANTICS: every change of a file's attributes, extended ones too, moves its ctime."""
         self.remount("--enable-xattr")

@@ -239,12 +239,16 @@ TEST(Races, AReaderWhoOpensWhileTheLastNameGoesReadsTheFile) {
     auto ino = made->entry.ino;
     CO_ASSERT_OK(co_await ask(m.volume->flush(kRoot, ino, made->open.handle, 0)));
     CO_ASSERT_OK(co_await ask(m.volume->release(kRoot, ino, made->open.handle, 0, false)));
+    CO_ASSERT_OK(co_await meta::truncate(*m.client, {}, ino, 4, false));
     Result<OpenReply> opened = posix(EIO);
     m.engine->before_commit = [&]() -> asio::awaitable<void> {
       opened = co_await ask(m.volume->open(kRoot, ino, O_RDONLY, false));
     };
     CO_ASSERT_OK(co_await ask(m.volume->unlink(kRoot, kRootIno, "f")));
     CO_ASSERT_OK(opened);
+    auto hole = co_await ask(m.volume->lseek(kRoot, ino, opened->handle, 1, SEEK_HOLE));
+    CO_ASSERT_OK(hole);
+    EXPECT_EQ(*hole, 4u);
     EXPECT_EQ((co_await meta::getattr(*m.client, ino)).error(), posix(ENOENT));
     EXPECT_TRUE(m.client->is_open(ino)) << "the blocks stay";
     auto read = co_await ask(m.volume->read(kRoot, ino, opened->handle, 0, 100, O_RDONLY));
