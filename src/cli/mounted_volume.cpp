@@ -67,7 +67,7 @@ Try<void> MountedVolume::open(SessionId reuse, std::function<void(std::string)> 
     return open_volume();
   }();
   if (!opened) {
-    close(resumed_ ? Session::kept : Session::ended);  // there will be another try
+    close();
     return opened;
   }
   start_metrics();
@@ -265,10 +265,14 @@ fuse::MountOptions MountedVolume::device_options() const {
 
 void MountedVolume::serve(fuse::UniqueFd device, std::optional<fuse::Settings> taken_over, std::function<void()> ready,
                           std::function<void(Result<void>)> ended) {
-  serving_->spawn(serve_then(session_->serve(std::move(device), taken_over, std::move(ready)), std::move(ended)));
+  auto serves = [this, told = std::move(ready)] {
+    served_ = true;
+    told();
+  };
+  serving_->spawn(serve_then(session_->serve(std::move(device), taken_over, std::move(serves)), std::move(ended)));
 }
 
-asio::awaitable<void> MountedVolume::shut_down(Session session) {
+asio::awaitable<void> MountedVolume::shut_down() {
   if (serving_) co_await serving_->join();
   if (metrics_) co_await metrics_->close();
   if (meter_) co_await meter_->close();
@@ -278,13 +282,14 @@ asio::awaitable<void> MountedVolume::shut_down(Session session) {
     if (auto closed = co_await data_->close(); !closed) log::error("mount.close.data", {{"why", closed.error()}});
   }
   if (membership_) {
-    if (auto left = co_await membership_->close(session == Session::kept); !left)
+    bool to_be_continued = resumed_ && !served_;
+    if (auto left = co_await membership_->close(to_be_continued); !left)
       log::warn("mount.close.session", {{"why", left.error()}});
   }
 }
 
-void MountedVolume::close(Session session) {
-  runtime_.wait(shut_down(session));
+void MountedVolume::close() {
+  runtime_.wait(shut_down());
   serving_.reset();
   metrics_.reset();
   meter_.reset();

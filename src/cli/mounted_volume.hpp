@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -48,9 +49,8 @@ class MountedVolume {
 
   /// Shutdown, after `ended`: files are flushed by then (Filesystem::destroyed). Then, in this order: the metrics page,
   /// the hourly jobs, deletions under way, the data path, the session record, the engine; last the loops.
-  /// `kept`: a successor goes on with the session.
-  enum class Session { ended, kept };
-  void close(Session session = Session::ended);
+  /// The session of a process that we were to continue, and did not get to serve for, is left to the next try.
+  void close();
 
  private:
   Try<void> open_metadata(SessionId reuse, std::function<void(std::string)> lost);
@@ -59,7 +59,7 @@ class MountedVolume {
   Try<void> open_volume();
   Try<void> find_root();
   void start_metrics();
-  asio::awaitable<void> shut_down(Session session);
+  asio::awaitable<void> shut_down();
   vfs::FileDataOptions data_options(const chunk::BlockLayout& layout);
 
   MountPlan plan_;
@@ -72,7 +72,8 @@ class MountedVolume {
   object::StorePtr store_;
   std::unique_ptr<meta::Client> client_;
   std::unique_ptr<meta::ClientSession> membership_;
-  bool resumed_ = false;  ///< serves on after another process
+  bool resumed_ = false;             ///< serves on after another process
+  std::atomic<bool> served_{false};  ///< requests were answered
   std::unique_ptr<vfs::FileData> data_;
   std::unique_ptr<vfs::SliceReaper> reaper_;
   std::unique_ptr<meta::Housekeeper> housekeeper_;
