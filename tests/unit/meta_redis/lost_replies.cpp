@@ -92,6 +92,30 @@ TEST(Receipts, ARefusalIsFinalOnceACommitWasSentAgain) {
   EXPECT_EQ(m.get(CounterKey{Counter::total_inodes}), Record());
 }
 
+// WAIT waits for what its own connection wrote: the one that sends a commit again must have written something.
+TEST(Receipts, WhatIsAnsweredFromOneIsAWriteToo) {
+  ON_REDIS();
+  TcpProxy proxy(server().port());
+  Mounted m(proxy.port());
+  auto changes = [&m](Commit commit) {
+    auto counted = [] {
+      auto info = kiseki::test::say(server().port(), "INFO persistence\r\n", 400);
+      constexpr std::string_view kField = "rdb_changes_since_last_save:";
+      auto at = info.find(kField);
+      return at == info.npos ? -1 : std::stol(info.substr(at + kField.size()));
+    };
+    auto before = counted();
+    m.must(m.engine->commit(std::move(commit)));
+    return counted() - before;
+  };
+  changes(count_one());  // the first sets the receipts' expiry
+  auto once = changes(count_one());
+  EXPECT_GT(once, 0);
+  proxy.lose_next(kCommit, TcpProxy::Loss::reply);
+  EXPECT_GT(changes(count_one()), once);
+  EXPECT_TRUE(proxy.lost());
+}
+
 TEST(Receipts, AreTakenAwayAtTheEndAndDieByThemselves) {
   ON_REDIS();
   {

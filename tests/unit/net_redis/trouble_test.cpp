@@ -157,6 +157,22 @@ TEST(RedisTrouble, ALaneThatCouldNotBeTrackedIsAskedAgain) {
   EXPECT_EQ(client.one(Command("ECHO", "x"))->text, "x");
 }
 
+// Requests are answered: nobody who would rather have an old answer than wait for one shall get it.
+TEST(RedisTrouble, ATrackingConnectionThatCannotBeMadeIsNoServerThatIsAway) {
+  Scene scene;
+  Connected client(scene.proxy.url());
+  ASSERT_TRUE(client.one(Command("PING")));
+  ASSERT_TRUE(soon([&] { return client->tracking(); }));
+  scene.proxy.cut(RedisProxy::Cut::request, "SUBSCRIBE", 1'000'000);
+  scene.server.command("CLIENT KILL TYPE pubsub");
+  ASSERT_TRUE(soon([&] { return scene.proxy.cuts() > 1; })) << "one try has failed, and another";
+  EXPECT_FALSE(client->tracking());
+  EXPECT_FALSE(client->away());
+  EXPECT_TRUE(client.one(Command("GET", "k"), Resend::while_reachable));
+  scene.proxy.cut(RedisProxy::Cut::request, "SUBSCRIBE", 0);
+  EXPECT_TRUE(soon([&] { return client->tracking(); }));
+}
+
 TEST(RedisTrouble, AServerThatDropsEveryConnectionIsAskedInPauses) {
   Scene scene;
   Connected client(scene.proxy.url(), {.tracking = false});
