@@ -14,10 +14,11 @@ std::error_code Losses::since(std::uint64_t told, Ino ino) const {
   return found == latest_.end() || found->second.number <= told ? std::error_code() : found->second.why;
 }
 
-void Losses::forget(Ino ino) {
-  if (count() == 0) return;
+void Losses::forget(Ino ino, std::uint64_t known) {
+  if (known == 0) return;
   std::lock_guard lock(guard_);
-  latest_.erase(ino);
+  auto found = latest_.find(ino);
+  if (found != latest_.end() && found->second.number <= known) latest_.erase(found);
 }
 
 }  // namespace kiseki::vfs

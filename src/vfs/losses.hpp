@@ -19,7 +19,9 @@ class Losses {
   void add(Ino ino, std::error_code why);
   /// What this file lost after the first `told` losses: the latest.
   std::error_code since(std::uint64_t told, Ino ino) const;
-  void forget(Ino ino);  ///< nobody has it open: nobody will ask
+  /// Nobody is left who would ask for what was lost of it while there were `known` losses in all. Who has opened it
+  /// since may ask for later ones.
+  void forget(Ino ino, std::uint64_t known);
 
  private:
   struct Loss {

@@ -146,9 +146,10 @@ void Volume::opened(FileHandle& handle) {
 }
 
 void Volume::drop_open(Ino ino) {
+  auto known = data_.losses().count();
   auto left = open_inodes_.remove(ino);
   if (left == OpenTable::Left::others) return;
-  data_.losses().forget(ino);
+  data_.losses().forget(ino, known);
   if (left == OpenTable::Left::none_nameless && !left_open_.contains(ino)) release_nameless(ino);
 }
 

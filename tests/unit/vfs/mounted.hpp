@@ -46,7 +46,10 @@ class PlainData final : public FileData {
   Answer<void> flush(Ino ino, LossesToldPtr told) override {
     return commit(ino, told ? told->count.load() : lost.count(), std::move(told));
   }
-  Losses& losses() override { return lost; }
+  Losses& losses() override {
+    if (losses_asked) losses_asked();
+    return lost;
+  }
   Async<std::optional<meta::Attr>> flush_then(Ino ino, meta::AttrOrder) override {
     CO_CHECK(co_await flush(ino, nullptr).get());
     co_return std::nullopt;  // the order is left to the volume
@@ -81,6 +84,7 @@ class PlainData final : public FileData {
   std::map<Ino, int> invalidated;
   std::function<void(Ino)> when_asked = {};  ///< before it is told what is pending
   mutable std::function<void(Ino)> asked;    ///< the next time, for what is buffered
+  std::function<void()> losses_asked = {};   ///< before it answers with its losses
   Losses lost;
 
  private:

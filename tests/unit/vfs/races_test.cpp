@@ -163,6 +163,30 @@ TEST(Races, WhatWasLostSinceItWasOpenedIsToldToWhoHasNotWrittenYet) {
   });
 }
 
+TEST(Races, WhoOpensAsTheLastOneClosesIsToldOfWhatIsLostThen) {
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    auto made = co_await make_file(m, "f", "text");
+    CO_ASSERT_OK(made);
+    auto ino = made->entry.ino;
+    CO_ASSERT_OK(co_await ask(m.volume->fsync(kRoot, ino, made->open.handle, false)));
+    m.data->lost.add(ino, posix(EIO));
+    std::optional<HandleId> other;
+    m.data->losses_asked = [&] {
+      if (other || m.client->is_open(ino)) return;
+      other = HandleId{};  // the open asks, too
+      auto opened = m.volume->open(kRoot, ino, O_RDWR, false);
+      if (opened.ready() && opened.now()) other = opened.now()->handle;
+      m.data->lost.add(ino, posix(ENOSPC));
+    };
+    CO_ASSERT_OK(co_await ask(m.volume->release(kRoot, ino, made->open.handle, 0, false)));
+    CO_ASSERT_TRUE(other && *other != HandleId{});
+    EXPECT_EQ((co_await ask(m.volume->fsync(kRoot, ino, *other, false))).error(), posix(ENOSPC));
+    CO_ASSERT_OK(co_await ask(m.volume->release(kRoot, ino, *other, 0, false)));
+    EXPECT_FALSE(m.data->lost.since(0, ino)) << "nobody is left who would ask";
+    m.data->losses_asked = {};
+  });
+}
+
 TEST(Races, ADirectWriteThatMustBeDurableIsStoredWhenAnswered) {
   with_volume([](Mounted& m) -> asio::awaitable<void> {
     auto made = co_await make_file(m, "f", {}, O_RDWR | O_DIRECT);
