@@ -87,6 +87,8 @@ Async<std::size_t> Housekeeper::delete_removed_files() {
       auto gone = co_await delete_file_data(client_, file.ino, file.length);
       if (gone)
         ++deleted;
+      else if (gone.error() == posix(EAGAIN))
+        log::debug("meta.housekeeping.file", {{"ino", file.ino.value}, {"left", "to who was faster"}});
       else
         log::warn("meta.housekeeping.file", {{"ino", file.ino.value}, {"error", gone.error()}});
     }

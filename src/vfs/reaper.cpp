@@ -18,6 +18,14 @@ struct Leaving {  // takes back what was counted as waiting
   ~Leaving() { waiting -= count; }
 };
 
+/// EAGAIN: somebody else was faster, and nothing is wrong. What he leaves the hourly job finds.
+void tell(std::string_view event, log::Field what, std::error_code why) {
+  if (why == posix(EAGAIN))
+    log::debug(event, {what, {"left", "to who was faster"}});
+  else
+    log::warn(event, {what, {"error", why}});
+}
+
 }  // namespace
 
 SliceReaper::SliceReaper(meta::Client& client, object::StorePtr store, chunk::BlockLayout layout,
@@ -62,7 +70,7 @@ asio::awaitable<void> SliceReaper::remove_file(Ino ino, std::uint64_t length) {
   while (client_.is_open(ino)) co_await sleep_for(kLookAgain);  // opened while its last name went
   auto turn = co_await files_at_once_.acquire();
   auto done = co_await meta::delete_file_data(client_, ino, length);  // tells us of the slices that are free now
-  if (!done) log::warn("reaper.file", {{"ino", ino.value}, {"error", done.error()}});
+  if (!done) tell("reaper.file", {"ino", ino.value}, done.error());
 }
 
 asio::awaitable<void> SliceReaper::remove_slices(std::vector<meta::DelayedSlice> slices) {
@@ -72,7 +80,7 @@ asio::awaitable<void> SliceReaper::remove_slices(std::vector<meta::DelayedSlice>
     auto removed = co_await chunk::remove_slice(store_, layout_, slice.id, slice.size);
     // The record goes only when the objects are gone: it is what a later attempt starts from.
     auto done = removed ? co_await meta::forget_slice(client_, slice.id, slice.size) : removed;
-    if (!done) log::warn("reaper.slice", {{"slice", slice.id.value}, {"error", done.error()}});
+    if (!done) tell("reaper.slice", {"slice", slice.id.value}, done.error());
   }
 }
 

@@ -1,4 +1,7 @@
 // The data path over the real metadata operations: references are counted, nothing is left behind.
+#include <set>
+#include <variant>
+
 #include "fakes.hpp"
 #include "meta/client.hpp"
 #include "meta/memory/engine.hpp"
@@ -76,6 +79,54 @@ TEST(FileDataOverMeta, ScatteredWritesAreCommittedTogetherAndGoWithTheirFile) {
     CO_ASSERT_OK(co_await data->close());
     co_await reaper.close();
     data.reset();
+  });
+}
+
+/// An engine on which others are faster to delete: the first to erase each kind of record comes too late.
+struct Beaten final : meta::MemoryEngine {
+  Async<meta::Outcome> commit(meta::Commit commit) override {
+    for (auto& write : commit.writes) {
+      bool erases =
+          std::holds_alternative<meta::EraseChunk>(write) || std::holds_alternative<meta::EraseSliceRef>(write);
+      if (erases && slower.insert(write.index()).second) co_return meta::Outcome{};
+    }
+    co_return co_await meta::MemoryEngine::commit(std::move(commit));
+  }
+  std::set<std::size_t> slower;
+};
+
+TEST(SliceReaper, WhoIsOnlySlowerThanOthersSaysNothing) {
+  test::run([]() -> asio::awaitable<void> {
+    auto clock = std::make_shared<ManualClock>();
+    auto engine = std::make_shared<Beaten>();
+    meta::Format plain;
+    plain.trash_days = 0;
+    meta::Client client(engine, plain, clock, meta::ClientOptions{});
+    client.set_session(SessionId{1});
+    auto store = std::make_shared<object::MemoryStore>();
+    SliceReaper reaper(client, store, {}, co_await asio::this_coro::executor, {});
+    constexpr meta::DelayedSlice kSlice{SliceId{5}, 10};
+    meta::Commit commit;
+    commit.writes.push_back(meta::AddSliceRef{kSlice.id, kSlice.size, 1, true});
+    commit.writes.push_back(meta::AppendSlices{{Ino{9}, ChunkIndex{0}}, {Slice{0, kSlice.id, kSlice.size, 0, 10}}});
+    CO_ASSERT_OK(co_await client.commit(std::move(commit)));
+    client.set_reaper(&reaper);
+
+    testing::internal::CaptureStderr();
+    reaper.file_removed(Ino{9}, 10);
+    co_await reaper.drain();
+    EXPECT_EQ(engine->slower.size(), 1u);
+    reaper.file_removed(Ino{9}, 10);
+    co_await reaper.drain();
+    EXPECT_EQ(engine->slower.size(), 2u);
+    EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+    reaper.slices_released({kSlice});
+    co_await reaper.drain();
+    auto records = co_await engine->fetch(meta::Keys{meta::SliceRefKey{kSlice.id, kSlice.size}});
+    CO_ASSERT_OK(records);
+    EXPECT_EQ(records->front(), meta::Record());
+    co_await reaper.close();
+    client.set_reaper(nullptr);
   });
 }
 
