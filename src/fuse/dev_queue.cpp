@@ -4,10 +4,12 @@
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <chrono>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -26,9 +28,10 @@ constexpr std::size_t kKeptSpace = 64 << 10;
 constexpr std::size_t kMostPieces = 1000;  // writev(2) takes 1024
 
 // A request wakes the loops of all clones, and the one on the application's CPU has it first. A loop that was woken in
-// vain several times in a row leaves the device to the others for a moment: each such wake costs as much as a request.
+// vain several times in a row leaves the device to the others for a moment, for longer each time that it then was in
+// vain again: each such wake costs as much as a request.
 constexpr int kVainWakes = 3;
-constexpr auto kStandBack = std::chrono::microseconds(250);
+constexpr auto kStandBack = std::chrono::microseconds(250), kLongestStandBack = std::chrono::microseconds(4000);
 
 class DevDelivery final : public Delivery {
  public:
@@ -119,6 +122,7 @@ class DevQueue final : public Queue, private ReadableHandler {
       auto n = ::read(device_.get(), reading_, buffers_.capacity());
       if (n > 0) {
         vain_wakes_ = 0;
+        stand_back_ = kStandBack;
         hand_on(static_cast<std::size_t>(n));
         if (sink_ == nullptr) return;
         continue;
@@ -161,7 +165,8 @@ class DevQueue final : public Queue, private ReadableHandler {
 
   void stand_back() {
     ++pending_;
-    standing_back_.expires_after(kStandBack);
+    standing_back_.expires_after(stand_back_);
+    stand_back_ = std::min(2 * stand_back_, kLongestStandBack);
     standing_back_.async_wait([this](boost::system::error_code) {
       --pending_;
       if (sink_ == nullptr) return;
@@ -235,7 +240,8 @@ class DevQueue final : public Queue, private ReadableHandler {
   std::size_t held_bytes_ = 0;  // of requests in hand that are large
   int pending_ = 0;             // handlers that still point here
   int vain_wakes_ = 0;
-  bool was_back_ = false;  // a moment ago: then it waits at the device, whatever it found
+  std::chrono::microseconds stand_back_ = kStandBack;  // the next time
+  bool was_back_ = false;                              // a moment ago: then it waits at the device, whatever it found
   asio::steady_timer standing_back_;
   bool stalled_ = false;
 };
