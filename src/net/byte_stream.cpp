@@ -30,6 +30,7 @@ constexpr std::size_t kTurn = std::size_t{1} << 20;
 constexpr std::size_t kWorthWaking = 256 << 10;
 constexpr std::size_t kLargestRecord = 17 << 10;  // of TLS, with everything around it
 constexpr std::size_t kMostPieces = 256;          // of one system call
+constexpr std::size_t kEncryptedAtOnce = 256 << 10;
 
 std::error_code code_of(const error_code& ec) {
   if (ec == asio::error::operation_aborted) return posix(ECANCELED);
@@ -45,6 +46,7 @@ struct ByteStream::State {
   explicit State(const asio::any_io_executor& executor) : socket(executor) {}
 
   Async<void> wait(Socket::wait_type what);
+  void acknowledge();
   asio::awaitable<void> take_turns();
   void wake_at(std::size_t bytes);
   Async<std::size_t> read_plain(std::span<char> into, std::size_t coming);
@@ -57,14 +59,22 @@ struct ByteStream::State {
   std::optional<TlsSession> tls;
   std::size_t in_turn = 0;  // bytes moved since the last wait
   int low_water = 1;        // bytes that wake a wait to read
+  bool acknowledging = false;
 };
 
 Async<void> ByteStream::State::wait(Socket::wait_type what) {
   in_turn = 0;
+  if (acknowledging && what == Socket::wait_read) acknowledge();
   error_code ec;
   co_await socket.async_wait(what, asio::redirect_error(asio::use_awaitable, ec));
   if (ec) co_return code_of(ec);
   co_return Result<void>{};
+}
+
+// The kernel forgets it again. What has come and is not acknowledged yet is now.
+void ByteStream::State::acknowledge() {
+  int on = 1;
+  ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 
 asio::awaitable<void> ByteStream::State::take_turns() {
@@ -165,8 +175,9 @@ Async<std::size_t> ByteStream::read_some(std::span<char> into, std::size_t comin
 Async<std::size_t> ByteStream::write_some(std::span<const iovec> pieces) {
   if (!state_->tls) return state_->write_plain(pieces);
   const auto& first = pieces.front();
-  std::span<const char> from(static_cast<const char*>(first.iov_base), first.iov_len);
-  return state_->run([from](TlsSession& session) { return session.write(from); });
+  std::span<const char> from(static_cast<const char*>(first.iov_base), std::min(first.iov_len, kEncryptedAtOnce));
+  bool more = pieces.size() > 1 || from.size() < first.iov_len;
+  return state_->run([from, more](TlsSession& session) { return session.write(from, more); });
 }
 
 Async<std::size_t> ByteStream::write_some(std::span<const char> from) {
@@ -179,6 +190,8 @@ void ByteStream::close() noexcept {
   state_->socket.shutdown(Socket::shutdown_both, ignored);
   state_->socket.close(ignored);
 }
+
+void ByteStream::acknowledge_at_once() { state_->acknowledging = true; }
 
 int ByteStream::descriptor() const { return state_->socket.native_handle(); }
 

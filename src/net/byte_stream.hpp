@@ -40,6 +40,9 @@ class ByteStream {
   /// Ends it: what waits comes back with an error. Idempotent.
   void close() noexcept;
 
+  /// From now on no acknowledgement is put off while more is waited for: a peer that sends in small pieces waits 40 ms
+  /// for one before the next.
+  void acknowledge_at_once();
   Async<void> readable();  ///< waits for the first byte, takes none
   int descriptor() const;
   int unread_bytes() const;  ///< that are here: they grow while a wait for many lasts

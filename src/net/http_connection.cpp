@@ -1,6 +1,5 @@
 #include "net/http_connection.hpp"
 
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <boost/asio/buffer.hpp>
@@ -30,7 +29,9 @@ iovec piece_of(const void* data, std::size_t size) { return {const_cast<void*>(d
 }  // namespace
 
 HttpConnection::HttpConnection(asio::any_io_executor executor, const HttpTimeouts& timeouts)
-    : timeouts_(timeouts), stream_(std::move(executor)), in_(kFirstBite) {}
+    : timeouts_(timeouts), stream_(std::move(executor)), in_(kFirstBite) {
+  stream_.acknowledge_at_once();
+}
 
 void HttpConnection::check(SteadyClock::time_point now) {
   if (in_body_) {
@@ -76,8 +77,6 @@ bool HttpConnection::alive() {
 
 /// As ByteStream's.
 Async<std::size_t> HttpConnection::read_some(std::span<char> into, std::size_t coming) {
-  int on = 1;  // or a server that sends head and body apart waits 40 ms; the kernel forgets it again
-  ::setsockopt(stream_.descriptor(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
   auto got = co_await stream_.read_some(into, coming);
   if (!got) co_return error_of(got.error());
   if (*got > 0) moved_ = heard_ = true;

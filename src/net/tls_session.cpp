@@ -21,9 +21,14 @@ struct TlsWire {
   static TlsSession& of(BIO* bio) { return *static_cast<TlsSession*>(::BIO_get_data(bio)); }
 
   static int write(BIO* bio, const char* data, int size) {
-    auto sent = ::send(of(bio).fd_, data, static_cast<std::size_t>(size), MSG_DONTWAIT | MSG_NOSIGNAL);
+    auto& session = of(bio);
+    auto record = std::min<std::size_t>(session.unwritten_, SSL3_RT_MAX_PLAIN_LENGTH);
+    bool more = session.unwritten_ > record || (session.unwritten_ > 0 && session.more_);
+    auto sent =
+        ::send(session.fd_, data, static_cast<std::size_t>(size), MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0));
     BIO_clear_retry_flags(bio);
     if (sent < 0) put_off(bio, [bio] { BIO_set_retry_write(bio); });
+    if (sent >= 0) session.unwritten_ -= record;
     return static_cast<int>(sent);
   }
   static int read(BIO* bio, char* data, int size) {
@@ -96,9 +101,13 @@ TlsSession::Step TlsSession::read(std::span<char> into) {
   return judge(::SSL_read(ssl_.get(), into.data(), as_int(into.size())));
 }
 
-TlsSession::Step TlsSession::write(std::span<const char> from) {
+TlsSession::Step TlsSession::write(std::span<const char> from, bool more) {
   ::ERR_clear_error();
-  return judge(::SSL_write(ssl_.get(), from.data(), as_int(from.size())));
+  if (unwritten_ == 0) unwritten_ = from.size();  // else it is the same again, and some records have left
+  more_ = more;
+  auto step = judge(::SSL_write(ssl_.get(), from.data(), as_int(from.size())));
+  if (step.state == State::done) unwritten_ = 0;
+  return step;
 }
 
 TlsSession::Step TlsSession::judge(int outcome) {

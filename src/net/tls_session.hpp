@@ -29,8 +29,10 @@ class TlsSession {
   TlsSession(const TlsSession&) = delete;
 
   Step handshake();
-  Step read(std::span<char> into);                       ///< `ended`: the peer said so; a cut connection is ECONNRESET
-  Step write(std::span<const char> from);                ///< a part may do; after wants_* the same bytes again
+  Step read(std::span<char> into);  ///< `ended`: the peer said so; a cut connection is ECONNRESET
+  /// A part may do; after wants_* the same bytes again. `more`: others follow at once, so that the kernel may put them
+  /// into one segment.
+  Step write(std::span<const char> from, bool more = false);
   const std::string& reason() const { return reason_; }  ///< of the last failure, in words
 
  private:
@@ -38,8 +40,10 @@ class TlsSession {
   Step fail(std::error_code error, std::string reason);
 
   int fd_;
-  int io_error_ = 0;      // errno of the descriptor, 0 when it was not the one that failed
-  bool cut_off_ = false;  // it ended without TLS having said so
+  int io_error_ = 0;           // errno of the descriptor, 0 when it was not the one that failed
+  bool cut_off_ = false;       // it ended without TLS having said so
+  std::size_t unwritten_ = 0;  // of what is being written, records still to be made
+  bool more_ = false;          // and more follow
   std::string reason_;
   std::unique_ptr<SSL, void (*)(SSL*)> ssl_;
 
