@@ -34,6 +34,10 @@ bool certainly_not_applied(std::error_code error) {
   return err == ENOSPC || err == EDQUOT || err == ENOENT || err == EROFS;
 }
 
+Timestamp just_before(Timestamp time) {
+  return time.nsec == 0 ? Timestamp{time.sec - 1, 999'999'999} : Timestamp{time.sec, time.nsec - 1};
+}
+
 }  // namespace
 
 FileWriter::Launch::~Launch() {
@@ -216,20 +220,33 @@ asio::awaitable<void> FileWriter::settle(Ready ready) {
   }
 }
 
+/// The mtime these slices leave. A slice begun later may have been written to for the last time before one of these
+/// was: the newest time moves on to the last slice, and these leave one older than all that come after them. So the
+/// file's times never go back, and the last commit leaves exactly what was shown while all was buffered.
+Timestamp FileWriter::mtime_of_commit(std::span<const SlicePtr> slices) {
+  std::lock_guard lock(mutex_);
+  Timestamp newest;
+  for (const auto& slice : slices) newest = std::max(newest, slice->mtime);
+  auto mtime = newest;
+  PendingSlice* last = nullptr;
+  for (const auto& later : slices_) {
+    if (later->number <= slices.back()->number || later->writer.size() == 0) continue;
+    mtime = std::min(mtime, just_before(later->mtime));
+    last = later.get();
+  }
+  if (last) last->mtime = std::max(last->mtime, newest);
+  return mtime;
+}
+
 Async<void> FileWriter::commit(std::span<const SlicePtr> slices, OrderAfterWrites* after) {
   std::vector<SliceMeta::Placed> records;
-  Timestamp mtime;
   for (const auto& slice : slices) {
     auto more = slice->records();
     records.insert(records.end(), more.begin(), more.end());
-    mtime = std::max(mtime, slice->mtime);
   }
   if (records.empty()) co_return Result<void>{};  // a slice that never got memory for its first byte
-  // A slice begun later may have been written to for the last time before this one was: the file's time never goes
-  // back. Times set by utimes in between are no concern: they come after all that was buffered.
-  mtime = committed_mtime_ = std::max(mtime, committed_mtime_);
   auto order = after ? std::optional(after->order) : std::nullopt;
-  CO_TRY(auto written, co_await backend_.meta->write_slices(ino_, std::move(records), mtime, order));
+  CO_TRY(auto written, co_await backend_.meta->write_slices(ino_, std::move(records), mtime_of_commit(slices), order));
   if (after) after->outcome = written.attr;
   auto compacting = backend_.committed(ino_, written.chunks);
   if (!compacting.ready()) CO_CHECK(co_await compacting.later());

@@ -114,6 +114,7 @@ class FileWriter : public std::enable_shared_from_this<FileWriter> {
   Ready ready_slices();
   void committed(std::size_t slices);
   asio::awaitable<void> settle(Ready ready);
+  Timestamp mtime_of_commit(std::span<const SlicePtr> slices);
   Async<void> commit(std::span<const SlicePtr> slices, OrderAfterWrites* after);
   asio::awaitable<void> drop(SlicePtr slice, std::error_code error);
 
@@ -128,8 +129,7 @@ class FileWriter : public std::enable_shared_from_this<FileWriter> {
   std::shared_ptr<OrderAfterWrites> after_;  // until the slices before it have left
   std::uint64_t pending_end_ = 0;
   Timestamp pending_mtime_;
-  Timestamp committed_mtime_;  // of the one who commits; the latest so far
-  Signal progress_;            // slices left
+  Signal progress_;  // slices left
 };
 
 }  // namespace kiseki::vfs
