@@ -48,10 +48,12 @@ std::uint16_t Volume::umask_of(std::uint32_t asked) const {
 AttrReply Volume::attr_reply(Ino ino, const Attr& attr, const Buffered& before) const {
   auto shown = attr;
   if (attr.is_file() && before.end && *before.end > attr.length) shown.length = *before.end;
-  // An mtime in the future was set before this write if anything else about the file is older than the write.
-  if (attr.is_file() && before.mtime && (*before.mtime > attr.mtime || *before.mtime > attr.ctime)) {
-    shown.mtime = *before.mtime;
-    shown.ctime = std::max(attr.ctime, *before.mtime);  // something else may have changed it since
+  if (attr.is_file() && before.mtime) {
+    // utimes waits for what is buffered: a future mtime was set before this write, as was one older than the write's
+    // ctime.
+    bool written_since = *before.mtime > attr.mtime || *before.mtime > attr.ctime || attr.mtime > client_.clock().now();
+    if (written_since) shown.mtime = *before.mtime;
+    if (written_since) shown.ctime = std::max(attr.ctime, *before.mtime);  // something else may have changed it since
   }
   if (attr.is_file()) told_.told(ino, shown);
   return {.ino = outside(ino), .attr = shown, .attr_valid = valid_for(options_.attr_timeout)};

@@ -189,6 +189,8 @@ class FilesTest(mounted.MountedTest):
         os.utime(fd, ns=(future, future))
         os.write(fd, b"before it is committed")
         self.assertLess(os.fstat(fd).st_mtime_ns, future)
+        os.link(self.path("f"), self.path("g"))  # moves ctime past the time of the write
+        self.assertLess(os.fstat(fd).st_mtime_ns, future)
 
     def test_attributes_change_with_their_times(self):
         """SEMANTICS: every change of a file's attributes, extended ones too, moves its ctime."""
