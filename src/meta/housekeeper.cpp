@@ -167,8 +167,8 @@ Async<void> Housekeeper::empty_hour(Ino hour, Timestamp began, Emptied& tally) {
 Async<std::size_t> Housekeeper::expire_trash() {
   auto trash = co_await expire_trashed_entries();
   CO_TRY(auto delayed, co_await expire_delayed_slices());
-  CO_TRY(auto total, std::move(trash));
-  co_return total + delayed;
+  if (!trash) co_return trash.error();
+  co_return *trash + delayed;
 }
 
 Async<std::size_t> Housekeeper::expire_trashed_entries() {

@@ -274,7 +274,7 @@ namespace kiseki::meta {
 Async<void> access(Client& client, Who who, Ino ino, std::uint32_t mask) {
   if (!is_checked(who)) co_return done();
   CO_TRY(auto attr, co_await getattr(client, ino));
-  co_return co_await op::need_mode_bits(client, who, std::move(attr), mask);
+  co_return co_await op::need_mode_bits(client, who, attr, mask);
 }
 
 }  // namespace kiseki::meta

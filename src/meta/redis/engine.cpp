@@ -13,7 +13,6 @@
 namespace kiseki::meta::redis {
 
 using net::redis::Command;
-using net::redis::Reply;
 using net::redis::Resend;
 using net::redis::Strings;
 

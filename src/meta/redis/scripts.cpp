@@ -30,6 +30,11 @@ local KEYS, ARGV, call = KEYS, ARGV, redis.call
 local sub, byte, insert, tonumber = string.sub, string.byte, table.insert, tonumber
 local slot, sequence, lifetime, tracking = ARGV[1], ARGV[2], ARGV[3], ARGV[4] ~= ''
 local again = slot ~= '' and ARGV[5] ~= ''
+-- What this connection changed it must read to hear of it again. Redis 7.0 takes a read in a script for one of all the
+-- keys it declares (and takes time for each): there one read after the changes does.
+local version = redis.REDIS_VERSION_NUM
+local once = tracking and version and version < 0x070100
+local each = tracking and not once
 local soft = redis.pcall -- for sums: one that is damaged stays so, and holds up nobody
 
 -- A request whose reply was lost comes again; one that was thought lost may come after its slot served another.
@@ -181,7 +186,7 @@ while v < n do
           local acl, tier = sub(a, 72, 79), sub(a, 80)
           call('SET', key, sub(a, 1, 71) .. (acl ~= zero8 and acl or '') .. (tier ~= '\0' and tier or '') .. '\0')
         end
-        if tracking then call('STRLEN', key) end -- what this connection changed it must read to hear of it again
+        if each then call('STRLEN', key) end
       elseif a == false then
         call('DEL', key)
       end
@@ -198,7 +203,7 @@ while v < n do
     insert(returned, call('LLEN', key))
   elseif op == 'T' then -- the same for other keys: command
     k = k + 1
-    if tracking then call(ARGV[v + 1], KEYS[k]) end
+    if each then call(ARGV[v + 1], KEYS[k]) end
     v = v + 1
   elseif op == 'S' then
     k = k + 1
@@ -395,6 +400,7 @@ while v < n do
   end
 end
 
+if once and slot ~= '' then call('EXISTS', KEYS[1]) end
 local result = '+' .. table.concat(returned, ',')
 return slot ~= '' and decided(result) or result
 )lua";
