@@ -90,11 +90,8 @@ Try<void> MountedVolume::open_metadata(SessionId reuse, std::function<void(std::
                                format_->name, shown_meta_url(plan_.meta_url))};
   client_ = std::make_unique<meta::Client>(engine_, *format_, clock_, plan_.client);
 
-  auto follow_rates = [this](const meta::Format& format) {
-    rates_->upload.set(object::bytes_per_second(plan_.upload_mbps.value_or(format.upload_limit)));
-    rates_->download.set(object::bytes_per_second(plan_.download_mbps.value_or(format.download_limit)));
-  };
   follow_rates(*format_);
+  auto follow = [this](meta::Format format) { return follow_format(std::move(format)); };
   auto info = meta::SessionInfo::of_this_process(kSessionVersion, plan_.mount_point, clock_->now());
   membership_ =
       std::make_unique<meta::ClientSession>(*client_, runtime_.executor(0), std::move(info),
@@ -102,18 +99,46 @@ Try<void> MountedVolume::open_metadata(SessionId reuse, std::function<void(std::
                                                                          .background_jobs = plan_.background_jobs,
                                                                          .reuse = reuse,
                                                                          .on_volume_lost = std::move(lost),
-                                                                         .on_format_changed = follow_rates});
+                                                                         .on_format_changed = follow});
   auto joined = runtime_.wait(membership_->start());
   if (!joined)
     return failure(fmt::format("cannot register this mount in {}", shown_meta_url(plan_.meta_url)), joined.error());
   return boost::system::in_place_value;
 }
 
-Try<void> MountedVolume::open_store() {
-  auto spec = store_spec(*format_);
+void MountedVolume::follow_rates(const meta::Format& format) {
+  rates_->upload.set(object::bytes_per_second(plan_.upload_mbps.value_or(format.upload_limit)));
+  rates_->download.set(object::bytes_per_second(plan_.download_mbps.value_or(format.download_limit)));
+}
+
+Async<void> MountedVolume::follow_format(meta::Format format) {
+  follow_rates(format);
+  co_return co_await run_blocking(runtime_.pool("reopen", 1), [&] {
+    reopen_store(format);
+    return Result<void>();
+  });
+}
+
+/// New keys, another bucket: what is not said otherwise by our flags.
+void MountedVolume::reopen_store(const meta::Format& format) {
+  std::lock_guard lock(opening_store_);
+  if (!buckets_) return;  // it will be opened as it now is
+  auto spec = spec_of(format);
+  if (same_buckets(spec, spec_)) return;
+  if (auto why = object::reopen_buckets(*buckets_, spec, runtime_); !why.empty()) {
+    log::error("mount.store_not_changed",
+               {{"why", why}, {"remedy", "this mount goes on as before; correct the setting with kiseki config"}});
+    return;
+  }
+  spec_ = std::move(spec);
+  log::info("mount.store_changed", {{"store", buckets_->describe()}});
+}
+
+object::StoreSpec MountedVolume::spec_of(const meta::Format& format) const {
+  auto spec = store_spec(format);
   if (plan_.storage) spec.storage = *plan_.storage;
   if (plan_.bucket) spec.bucket = stored_bucket(spec.storage, *plan_.bucket);
-  spec.codec = codec_of(*format_, plan_.buffer_bytes / kCodecPart);
+  spec.codec = codec_of(format, plan_.buffer_bytes / kCodecPart);
   spec.retries.tries = plan_.io_tries;
   spec.timeouts = {.put = plan_.put_timeout, .get = plan_.get_timeout};
   spec.hedge_percentile = plan_.hedge_percentile;
@@ -122,10 +147,20 @@ Try<void> MountedVolume::open_store() {
   spec.limits.rates = rates_;
   if (plan_.storage_class) spec.storage_class = *plan_.storage_class;
   if (plan_.tag) spec.tag = *plan_.tag;
-  spec.meter = make_object_meter();
-  auto opened = object::open_store(spec, runtime_);
-  if (!opened.store) return Failure{Exit::failed, opened.error};
-  store_ = std::move(opened.store);
+  return spec;
+}
+
+Try<void> MountedVolume::open_store() {
+  object::OpenedStore opened;
+  {
+    std::lock_guard lock(opening_store_);
+    spec_ = spec_of(*client_->format());
+    spec_.meter = make_object_meter();
+    opened = object::open_store(spec_, runtime_);
+    if (!opened.store) return Failure{Exit::failed, opened.error};
+    store_ = std::move(opened.store);
+    buckets_ = std::move(opened.buckets);
+  }
   auto waiting_writes = plan_.buffer_bytes / kWritePart;
   plan_.session.write_bytes = std::max<std::size_t>(waiting_writes / runtime_.loops(), plan_.session.max_write);
   make_arena(opened.memory_bytes + waiting_writes);

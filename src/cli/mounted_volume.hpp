@@ -3,6 +3,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -16,6 +17,7 @@
 #include "meta/open_engine.hpp"
 #include "meta/session.hpp"
 #include "net/metrics_server.hpp"
+#include "object/open_store.hpp"
 #include "object/rate_limit.hpp"
 #include "object/store.hpp"
 #include "vfs/file_data.hpp"
@@ -55,6 +57,10 @@ class MountedVolume {
  private:
   Try<void> open_metadata(SessionId reuse, std::function<void(std::string)> lost);
   Try<void> open_store();
+  void follow_rates(const meta::Format& format);
+  Async<void> follow_format(meta::Format format);
+  void reopen_store(const meta::Format& format);
+  object::StoreSpec spec_of(const meta::Format& format) const;
   void make_arena(std::size_t set_apart);
   Try<void> open_volume();
   Try<void> find_root();
@@ -70,6 +76,9 @@ class MountedVolume {
   std::shared_ptr<meta::MetaEngine> engine_;
   std::shared_ptr<object::Rates> rates_ = std::make_shared<object::Rates>();
   object::StorePtr store_;
+  std::mutex opening_store_;                           // guards the two below
+  object::StoreSpec spec_;                             // what the store was opened by
+  std::shared_ptr<object::ReplaceableStore> buckets_;  // its innermost part
   std::unique_ptr<meta::Client> client_;
   std::unique_ptr<meta::ClientSession> membership_;
   bool resumed_ = false;             ///< serves on after another process

@@ -148,7 +148,7 @@ Async<void> ClientSession::reload_format() {
   changed.key_encrypted = current->key_encrypted;  // in memory the secrets are plain, as at start
   if (changed == *current) co_return done();
   client_.set_format(changed);
-  if (options_.on_format_changed) options_.on_format_changed(changed);
+  if (options_.on_format_changed) co_return co_await options_.on_format_changed(std::move(changed));
   co_return done();
 }
 

@@ -38,7 +38,8 @@ class ClientSession {
     SessionId reuse;  ///< a session of ours to go on with (restart of the process), or 0
     /// The volume is gone, was replaced, or became too new: the mount must end. Called at most once.
     std::function<void(std::string why)> on_volume_lost;
-    std::function<void(const Format&)> on_format_changed;
+    /// Awaited by the heartbeat that read the new settings, which the client has by then.
+    std::function<Async<void>(Format)> on_format_changed;
   };
   ClientSession(Client& client, asio::any_io_executor home, SessionInfo info, Options options);
   ~ClientSession();

@@ -1,6 +1,7 @@
 #include "object/open_store.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 #include "object/codec/encoded_store.hpp"
 #include "object/file_store.hpp"
@@ -18,18 +19,21 @@ namespace {
 constexpr unsigned kMaxShards = 256;
 constexpr unsigned kFileThreads = 4;
 
-OpenedStore failure(std::string why) { return {nullptr, std::move(why)}; }
+OpenedStore failure(std::string why) { return {.error = std::move(why)}; }
 
 OpenedStore open_bucket(const StoreSpec& spec, const std::string& bucket, Runtime& runtime) {
   const auto& storage = spec.storage;
-  if (storage == "mem") return {std::make_shared<MemoryStore>(), ""};
   if (s3::is_s3(storage)) return s3::open_s3(spec, bucket, runtime);
+  auto timed = [&](StorePtr store) {
+    return OpenedStore{.store = std::make_shared<TimedStore>(std::move(store), spec.timeouts)};
+  };
+  if (storage == "mem") return timed(std::make_shared<MemoryStore>());
   if (storage != "file")
     return failure(
         "storage \"" + storage +
         "\" is not supported by this version; supported are: file (a directory), s3, minio, mem (for tests)");
   if (!bucket.starts_with('/')) return failure("bucket \"" + bucket + "\": storage file needs an absolute path");
-  return {std::make_shared<FileStore>(bucket, runtime.pool("object-file", kFileThreads)), ""};
+  return timed(std::make_shared<FileStore>(bucket, runtime.pool("object-file", kFileThreads)));
 }
 
 OpenedStore open_shards(const StoreSpec& spec, Runtime& runtime) {
@@ -45,20 +49,20 @@ OpenedStore open_shards(const StoreSpec& spec, Runtime& runtime) {
     if (!opened.store) return opened;
     shards.push_back(std::move(opened.store));
   }
-  return {std::make_shared<ShardedStore>(std::move(shards)), ""};
+  return {.store = std::make_shared<ShardedStore>(std::move(shards))};
 }
 
 /// Codecs stand above the retries: a block is encoded once, however often it is sent.
 OpenedStore encoded(StorePtr store, const CodecSpec& spec, Runtime& runtime) {
   auto opened = open_codec(spec);
   if (!opened.codec) return failure(opened.error);
-  if (opened.codec->changes_nothing()) return {std::move(store), ""};
+  if (opened.codec->changes_nothing()) return {.store = std::move(store)};
   auto threads = std::clamp(runtime.loops(), 2u, 8u);
   auto& pool = runtime.pool("codec", threads);
   auto made = std::make_shared<EncodedStore>(std::move(store), std::move(*opened.codec), spec.block_bytes, pool,
                                              threads, spec.memory_bytes);
   auto memory = made->memory_bytes();
-  return {std::move(made), "", memory};
+  return {.store = std::move(made), .memory_bytes = memory};
 }
 
 }  // namespace
@@ -66,15 +70,31 @@ OpenedStore encoded(StorePtr store, const CodecSpec& spec, Runtime& runtime) {
 OpenedStore open_store(const StoreSpec& spec, Runtime& runtime) {
   auto opened = open_shards(spec, runtime);
   if (!opened.store) return opened;
-  auto store = std::move(opened.store);
-  if (!s3::is_s3(spec.storage)) store = std::make_shared<TimedStore>(std::move(store), spec.timeouts);
-  store = std::make_shared<PrefixedStore>(std::move(store), spec.volume + "/");
+  auto buckets = std::make_shared<ReplaceableStore>(std::move(opened.store));
+  StorePtr store = std::make_shared<PrefixedStore>(buckets, spec.volume + "/");
   if (spec.meter) store = std::make_shared<MeteredStore>(std::move(store), spec.meter);
   // Limits stand below the retries: who waits to try again holds no permit.
   store = std::make_shared<LimitedStore>(std::move(store), spec.limits);
   if (spec.hedge_percentile > 0) store = std::make_shared<HedgedStore>(std::move(store), spec.hedge_percentile);
   store = std::make_shared<RetryingStore>(std::move(store), spec.retries);
-  return encoded(std::move(store), spec.codec, runtime);
+  auto whole = encoded(std::move(store), spec.codec, runtime);
+  whole.buckets = std::move(buckets);
+  return whole;
+}
+
+bool same_buckets(const StoreSpec& a, const StoreSpec& b) {
+  auto identity = [](const StoreSpec& spec) {
+    return std::tie(spec.storage, spec.bucket, spec.access_key, spec.secret_key, spec.session_token, spec.storage_class,
+                    spec.tag, spec.shards);
+  };
+  return identity(a) == identity(b);
+}
+
+std::string reopen_buckets(ReplaceableStore& buckets, const StoreSpec& spec, Runtime& runtime) {
+  auto opened = open_shards(spec, runtime);
+  if (!opened.store) return opened.error;
+  buckets.replace(std::move(opened.store));
+  return "";
 }
 
 }  // namespace kiseki::object

@@ -7,6 +7,7 @@
 #include "object/codec/open_codec.hpp"
 #include "object/limited_store.hpp"
 #include "object/metered_store.hpp"
+#include "object/replaceable_store.hpp"
 #include "object/retrying_store.hpp"
 #include "object/store.hpp"
 #include "object/timed_store.hpp"
@@ -31,13 +32,20 @@ struct StoreSpec {
 
 /// Result of opening: the store, or one sentence for the person at the terminal.
 struct OpenedStore {
-  StorePtr store;                ///< null on failure
-  std::string error;             ///< names what is allowed
-  std::size_t memory_bytes = 0;  ///< what its codecs may take
+  StorePtr store = {};                             ///< null on failure
+  std::string error = {};                          ///< names what is allowed
+  std::size_t memory_bytes = 0;                    ///< what its codecs may take
+  std::shared_ptr<ReplaceableStore> buckets = {};  ///< its innermost part
 };
 
 /// The store of a volume, with codecs, retries, limits, metrics, prefix and shards in the order objects.md 4.6 says.
 /// Does no I/O.
 OpenedStore open_store(const StoreSpec& spec, Runtime& runtime);
+
+/// Whether both reach the same buckets with the same keys, and store new objects alike.
+bool same_buckets(const StoreSpec& a, const StoreSpec& b);
+/// Puts the buckets of `spec` in the place of those of a store opened before; all around them stays. Answers a sentence
+/// when that cannot be, and then nothing has changed. May read files of certificates: not on a loop.
+std::string reopen_buckets(ReplaceableStore& buckets, const StoreSpec& spec, Runtime& runtime);
 
 }  // namespace kiseki::object

@@ -180,6 +180,35 @@ class LimitsTest(unittest.TestCase):
             took = time.monotonic() - began
 
 
+    def test_another_bucket_reaches_mounts_that_run(self):
+        """README: change settings of a living volume."""
+        import shutil
+        import time
+        volume = mounted.Volume(self)
+        mount = volume.mount("--heartbeat", "1s")
+        with open(mount / "before", "wb") as file:
+            file.write(b"before")
+        moved = os.path.join(volume.root, "moved")
+        shutil.copytree(volume.objects, moved)
+        volume.run("config", volume.meta, "--bucket", moved, "--yes")
+
+        def objects():
+            return sum(len(names) for _, _, names in os.walk(moved))
+
+        had, deadline, number = objects(), time.monotonic() + 30, 0
+        while objects() == had:  # the next heartbeat reads the settings
+            self.assertLess(time.monotonic(), deadline, "blocks still go where they went")
+            number += 1
+            with open(mount / f"after{number}", "wb") as file:
+                file.write(b"after")
+            time.sleep(0.1)
+        shutil.rmtree(volume.objects)
+        other = volume.mount()
+        for name, body in (("before", b"before"), (f"after{number}", b"after")):
+            with open(other / name, "rb") as file:
+                self.assertEqual(body, file.read())
+
+
 class SecretsTest(unittest.TestCase):
     def test_passwords_do_not_stay_on_the_command_line(self):
         """What ps(1) shows to everybody."""

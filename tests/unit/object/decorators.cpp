@@ -9,6 +9,7 @@
 #include "object/faulty_store.hpp"
 #include "object/memory_store.hpp"
 #include "object/open_store.hpp"
+#include "object/replaceable_store.hpp"
 #include "object/retrying_store.hpp"
 #include "object/sharded_store.hpp"
 #include "object/staged_fallback_store.hpp"
@@ -32,6 +33,27 @@ TEST(Crc32c, MatchesThePublishedValues) {
   EXPECT_EQ(of("hello"), 2591144780u);
   EXPECT_EQ(of("123456789"), 0xE3069283u);
   EXPECT_EQ(of(""), 0u);
+}
+
+// A request that was begun before the change is held until after it.
+TEST(ReplaceableStore, RequestsGoToTheStoreGivenLastAndOldOnesEndWhereTheyBegan) {
+  auto before = std::make_shared<MemoryStore>(), after = std::make_shared<MemoryStore>();
+  auto held = std::make_shared<FaultyStore>(before);
+  std::weak_ptr<ObjectStore> old = held;
+  ReplaceableStore store(held);
+  held->gate([&](Method method, ObjectKey) -> asio::awaitable<void> {
+    if (method == Method::put) store.replace(after);
+    co_return;
+  });
+  held.reset();
+  test::run([&]() -> asio::awaitable<void> {
+    CO_ASSERT_OK(co_await store.put("begun before", body_of("1")));
+    CO_ASSERT_OK(co_await store.put("begun after", body_of("22")));
+    EXPECT_TRUE(old.expired());
+    CO_ASSERT_OK(co_await before->head("begun before"));
+    EXPECT_FALSE(co_await after->head("begun before"));
+    CO_ASSERT_OK(co_await after->head("begun after"));
+  });
 }
 
 TEST(ShardedStore, HashesKeysAsJuiceFSDoes) { EXPECT_EQ(shard_hash("myjfs/chunks/0/0/1_0_4194304"), 2521471656u); }
