@@ -165,7 +165,7 @@ class InfoTest(mounted.MountedTest):
 
 class LimitsTest(unittest.TestCase):
     def test_a_new_limit_reaches_mounts_that_run(self):
-        """README: change settings of a living volume."""
+        """README: change a living volume: its mounts follow."""
         import time
         volume = mounted.Volume(self, format_flags=("--block-size", "256K"))
         mount = volume.mount("--heartbeat", "1s")
@@ -181,7 +181,7 @@ class LimitsTest(unittest.TestCase):
 
 
     def test_another_bucket_reaches_mounts_that_run(self):
-        """README: change settings of a living volume."""
+        """README: change a living volume: its mounts follow."""
         import shutil
         import time
         volume = mounted.Volume(self)
