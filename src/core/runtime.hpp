@@ -62,7 +62,7 @@ class Runtime {
   std::unique_ptr<State> state_;
 };
 
-/// Whether this kernel and sandbox allow io_uring_setup; always true in a build on epoll.
+/// Whether this kernel and sandbox allow io_uring_setup (errno: why not); always true in a build on epoll.
 bool io_backend_usable();
 
 }  // namespace kiseki

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
@@ -181,6 +184,26 @@ TEST(Io, TheBackendOfThisBuildIsProbed) {
   if (!io_backend_usable()) GTEST_SKIP() << "SKIPPED: io_uring_setup is refused here";
 #endif
   EXPECT_TRUE(io_backend_usable());
+}
+
+// Linux counts rings against what an ordinary user may lock, 8 MiB as a rule. In a process of such a user.
+TEST(Io, ManyLoopsTakeLittleOfTheMemoryAUserMayLock) {
+  auto child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    constexpr uid_t kNobody = 65533;
+    rlimit little{2 << 20, 2 << 20};
+    if (::setrlimit(RLIMIT_MEMLOCK, &little) != 0 || (::geteuid() == 0 && ::setuid(kNobody) != 0)) ::_exit(2);
+    try {
+      Runtime runtime({.loops = 16, .pin = false});
+      ::_exit(0);
+    } catch (...) {
+      ::_exit(1);
+    }
+  }
+  int ended = 0;
+  ASSERT_EQ(::waitpid(child, &ended, 0), child);
+  EXPECT_EQ(WEXITSTATUS(ended), 0);
 }
 
 }  // namespace
