@@ -31,6 +31,7 @@ inline std::uint16_t free_port() {
   std::uniform_int_distribution<int> ports(10240, 32000);
   for (;;) {
     int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) throw std::runtime_error("no socket");
     sockaddr_in at{};
     at.sin_family = AF_INET;
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -45,6 +46,7 @@ inline std::uint16_t free_port() {
 inline std::string say(std::uint16_t port, const std::string& bytes, std::size_t enough = 1,
                        std::chrono::milliseconds limit = std::chrono::seconds(5)) {
   int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return {};
   timeval wait{limit.count() / 1000, (limit.count() % 1000) * 1000};
   ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
   sockaddr_in to{};
@@ -133,6 +135,7 @@ class RedisServer {
   [[noreturn]] void exec() {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     int log = ::open((folder_ + "/log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    if (log < 0) ::_exit(127);
     ::dup2(log, 1);
     ::dup2(log, 2);
     ::close_range(3, ~0u, 0);
