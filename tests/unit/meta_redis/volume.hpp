@@ -30,7 +30,7 @@ struct Mounted : OpenInodes {
     if (!opened) throw std::runtime_error(opened.error().message);
     engine = *opened;
   }
-  ~Mounted() {
+  ~Mounted() override {
     client.reset();
     runtime.wait(engine->close());
     engine.reset();
@@ -73,8 +73,8 @@ struct Mounted : OpenInodes {
     EXPECT_TRUE(outcome.applied);
     return outcome.returned;
   }
-  Record get(Key key) {
-    auto records = must(engine->fetch(Keys(1, std::move(key))));
+  Record get(const Key& key) {
+    auto records = must(engine->fetch(Keys(1, key)));
     return records.size() == 1 ? records[0] : Record();
   }
   Ino file(Ino parent, std::string name, FileType type = FileType::file) {
