@@ -34,6 +34,7 @@ class RedisProxy {
 
   explicit RedisProxy(std::uint16_t server_port, std::uint16_t port = 0) : server_port_(server_port) {
     listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (listener_ < 0) throw std::runtime_error("the proxy gets no socket");
     int on = 1;
     ::setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     auto at = here(port);

@@ -90,7 +90,7 @@ inline asio::awaitable<Outcome> write(MetaEngine& engine, std::vector<Write> wri
 }
 
 inline asio::awaitable<Record> read(MetaEngine& engine, Key key) {
-  Keys keys(1, std::move(key));
+  Keys keys(1, key);
   auto records = co_await engine.fetch(std::move(keys));
   EXPECT_TRUE(records) << (records ? "" : records.error().message());
   co_return records ? records->at(0) : Record();

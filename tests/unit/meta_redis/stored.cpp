@@ -185,9 +185,9 @@ TEST(KeyNames, PrefixAndBack) {
   redis::KeyNames names("{3}");
   EXPECT_EQ(names.attr(kTrashIno), "{3}i9223372032828243968");
   EXPECT_EQ(names.chunk({Ino{7}, ChunkIndex{12}}), "{3}c7_12");
-  for (auto key : {names.attr(Ino{4}), names.chunk({Ino{7}, ChunkIndex{12}}), names.entries(Ino{9}),
-                   names.xattrs(Ino{8}), std::string("{3}dirUsedSpace"), std::string("i4"), std::string("{3}c7"),
-                   names.named("delfiles"), names.file_locks(Ino{6})})
+  for (const auto& key : {names.attr(Ino{4}), names.chunk({Ino{7}, ChunkIndex{12}}), names.entries(Ino{9}),
+                          names.xattrs(Ino{8}), std::string("{3}dirUsedSpace"), std::string("i4"), std::string("{3}c7"),
+                          names.named("delfiles"), names.file_locks(Ino{6})})
     names.tell(key, heard);
   EXPECT_EQ(heard.keys, (std::vector<Key>{AttrKey{Ino{4}}, ChunkKey{Ino{7}, ChunkIndex{12}}, XattrsKey{Ino{8}},
                                           FileLocksKey{Ino{6}}}));

@@ -118,7 +118,7 @@ TEST_F(MetricsServerTest, AnswersHeadWithoutABodyAndRefusesOtherVerbs) {
 
 TEST_F(MetricsServerTest, RefusesWhatIsNotHttp) {
   auto port = start();
-  for (auto garbage :
+  for (const auto& garbage :
        {std::string("\x16\x03\x01 hello\r\n\r\n"), std::string("GET / HTTP/1.1\r\nA: ") + std::string(20000, 'x')}) {
     RawClient client(port);
     client.send(garbage);
