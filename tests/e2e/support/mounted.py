@@ -53,6 +53,8 @@ def main(argument_names=None):
     missing = None
     if not os.path.exists("/dev/fuse"):
         missing = "there is no /dev/fuse"
+    elif not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        missing = "/dev/fuse is closed to this user: its mode should be 0666"
     elif shutil.which(binary()) is None:
         missing = f"the client {binary()} does not exist"
     if missing:

@@ -167,7 +167,7 @@ TEST_P(EncodedStoreTest, ManyAtOnceShareFewSlots) {
   EXPECT_LT(store.memory_bytes(), 5 * (kBlock + 8192u));
   test::run([this]() -> asio::awaitable<void> {
     auto one = [](EncodedStore& encoded, int id) -> Async<void> {
-      auto text = text_of(static_cast<std::size_t>(1000 + id), static_cast<unsigned>(id));
+      auto text = text_of(1000 + static_cast<std::size_t>(id), static_cast<unsigned>(id));
       CO_CHECK(co_await encoded.put(key_of(id, text.size()), body_of(text, 2)));
       CO_TRY(auto whole, co_await text_in(encoded, key_of(id, text.size()), 0, text.size()));
       CO_TRY(auto part, co_await text_in(encoded, key_of(id, text.size()), 500, 100));

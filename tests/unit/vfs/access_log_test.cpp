@@ -57,7 +57,7 @@ TEST(AccessLog, EveryReaderGetsEveryLineInPiecesOfAnySize) {
   log.write({.uid = 1, .gid = 2, .pid = 3}, "getattr (1)", 405us, {});
   log.write({}, "lookup (1,x)", 1s, posix(ENOENT));
   test::run([one, other]() -> asio::awaitable<void> {
-    std::string whole, pieces;
+    std::string pieces;
     auto all = co_await AccessLogReader::read(one, 4096);
     CO_ASSERT_OK(all);
     for (int i = 0; i < 200 && pieces.size() < all->size(); ++i) {
