@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "core/log.hpp"
 #include "fuse/fusermount.hpp"
 #include "fuse/mount_table.hpp"
 
@@ -174,9 +175,8 @@ std::string fusermount_options(const MountOptions& options) {
   auto flags = flags_of(options);
   append(out, flags & MS_RDONLY ? "ro" : "rw");
   append(out, flags & MS_NOEXEC ? "noexec" : "exec");  // nosuid and nodev it sets itself
-  for (const auto& one : kFlagWords)
-    if (one.on && (flags & one.flag & (MS_NOATIME | MS_SYNCHRONOUS | MS_DIRSYNC | MS_NODIRATIME)))
-      append(out, one.word);
+  for (const auto& one : kFlagWords)                   // nodiratime it does not know; noatime includes that
+    if (one.on && (flags & one.flag & (MS_NOATIME | MS_SYNCHRONOUS | MS_DIRSYNC))) append(out, one.word);
   return out;
 }
 
@@ -189,6 +189,10 @@ std::variant<Mounted, MountError> mount(const std::string& mountpoint, const Mou
   if (auto error = check_not_mounted(absolute)) return *error;
   if (::geteuid() == 0) return mount_as_root(absolute, options, info.st_mode);
   if (::access(kDevice, R_OK | W_OK) != 0) return device_error(errno);
+  if ((flags_of(options) & (MS_NODIRATIME | MS_NOATIME)) == MS_NODIRATIME)
+    log::warn(
+        "mount.option_without_effect",
+        {{"option", "nodiratime"}, {"why", "fusermount3 does not know it"}, {"remedy", "noatime, or mount as root"}});
   return fusermount(absolute, options);
 }
 

@@ -200,7 +200,7 @@ class FilesTest(mounted.MountedTest):
                              "setxattr again": lambda: os.setxattr(path, "user.a", b"2"),
                              "removexattr": lambda: os.removexattr(path, "user.a"),
                              "chmod": lambda: os.chmod(path, 0o600),
-                             "chown": lambda: os.chown(path, 0, 0),
+                             "chown": lambda: os.chown(path, os.getuid(), os.getgid()),
                              "link": lambda: os.link(path, path + "2"),
                              "rename": lambda: os.rename(path + "2", path + "3"),
                              "unlink": lambda: os.unlink(path + "3")}.items():

@@ -29,7 +29,7 @@ TEST(MountOptions, Strings) {
   options.source = "kiseki:a,b";
   options.allow_other = true;
   EXPECT_EQ(filesystem_options(options), "allow_other,default_permissions,max_read=1048576");
-  options.words = {"exec", "ro", "noexec", "sync", "relatime", "noatime"};
+  options.words = {"exec", "ro", "noexec", "sync", "relatime", "noatime", "nodiratime"};
   EXPECT_EQ(fusermount_options(options),
             "allow_other,default_permissions,max_read=1048576,fsname=kiseki:a\\,b,subtype=kiseki,ro,noexec,noatime,"
             "sync");
