@@ -1,6 +1,7 @@
 #pragma once
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <map>
@@ -16,7 +17,7 @@ namespace kiseki::fuse::test {
 class MemoryFiles final : public RefusingFilesystem {
  public:
   MemoryFiles() {
-    nodes_[1].attr = make(meta::FileType::directory, 0755, {});
+    nodes_[1].attr = make(meta::FileType::directory, 0755, {.uid = ::getuid(), .gid = ::getgid()});
     nodes_[1].attr.nlink = 2;
   }
   std::atomic<int> destroyed_calls{0}, open_handles{0};

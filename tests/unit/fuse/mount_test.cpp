@@ -99,7 +99,7 @@ TEST_F(RealMount, FilesAndDirectories) {
   std::string content(3'000'000, 'x');
   for (std::size_t i = 0; i < content.size(); i += 777) content[i] = static_cast<char>(i);
   spill(at("file"), content);
-  EXPECT_EQ(slurp(at("file")), content);
+  EXPECT_TRUE(slurp(at("file")) == content);
   fs::create_directories(at("dir/deeper"));
   fs::rename(at("file"), at("dir/deeper/moved"));
   EXPECT_EQ(fs::file_size(at("dir/deeper/moved")), content.size());
