@@ -18,10 +18,10 @@ struct Leaving {  // takes back what was counted as waiting
   ~Leaving() { waiting -= count; }
 };
 
-/// EAGAIN: somebody else was faster, and nothing is wrong. What he leaves the hourly job finds.
+/// EAGAIN: somebody else was faster; ECANCELED: we are being unmounted. What is left then the hourly job finds.
 void tell(std::string_view event, log::Field what, std::error_code why) {
-  if (why == posix(EAGAIN))
-    log::debug(event, {what, {"left", "to who was faster"}});
+  if (why == posix(EAGAIN) || why == std::errc::operation_canceled)
+    log::debug(event, {what, {"left", why}});
   else
     log::warn(event, {what, {"error", why}});
 }
