@@ -25,10 +25,10 @@
 namespace kiseki::test {
 
 /// A TCP port nobody listens on now: below those the kernel gives to clients (32768 up), so that no connection takes it
-/// before the server does, and low enough for a Cluster node, whose bus may listen 10000 above.
+/// before the server does, and low enough for a Cluster node, whose bus may listen 10000 above, to be there too.
 inline std::uint16_t free_port() {
   static std::mt19937 random(std::random_device{}());
-  std::uniform_int_distribution<int> ports(10240, 32000);
+  std::uniform_int_distribution<int> ports(10240, 20200);
   for (;;) {
     int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) throw std::runtime_error("no socket");
