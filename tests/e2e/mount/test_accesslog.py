@@ -67,10 +67,10 @@ class AccessLogTest(mounted.MountedTest):
                 os.stat(self.path("d", refused))
         os.listdir(self.path("d"))
         os.unlink(self.path("d/g"))
-        lines = log.stop()
-        d, = {int(re.match(r"\(1,d,\?rwxr-xr-x:00755\): \((\d+),\[drwxr-xr-x:0040755,2,0,0,", what)[1])
+        lines, owner = log.stop(), f"{os.geteuid()},{os.getegid()}"
+        d, = {int(re.match(rf"\(1,d,\?rwxr-xr-x:00755\): \((\d+),\[drwxr-xr-x:0040755,2,{owner},", what)[1])
               for op, what, status, _ in lines if op == "mkdir"}
-        f, = {int(re.match(rf"\({d},f,-rw-r-----:0100640\): \((\d+),\[-rw-r-----:0100640,1,0,0,.*,0\]\) \[fh:\d+\]$", what)[1])
+        f, = {int(re.match(rf"\({d},f,-rw-r-----:0100640\): \((\d+),\[-rw-r-----:0100640,1,{owner},.*,0\]\) \[fh:\d+\]$", what)[1])
               for op, what, _, _ in lines if op == "create"}
         for op, pattern, status in (("write", rf"\({f},5,0,\d+\)", "OK"), ("fsync", rf"\({f},0\)", "OK"),
                                     ("flush", rf"\({f},\d+,[0-9A-F]{{16}}\)", "OK"), ("release", rf"\({f},\d+\)", "OK"),

@@ -18,7 +18,7 @@ class CopyTest(mounted.MountedTest):
         self.remount()
         for source in present:
             with self.subTest(source=source):
-                want, got = mounted.tree_of(source), mounted.tree_of(self.path(os.path.basename(source)))
+                want, got = mounted.owned_here(mounted.tree_of(source)), mounted.tree_of(self.path(os.path.basename(source)))
                 self.assertGreater(len(want), 100)
                 self.assertEqual([], mounted.differences(want, got))
 
@@ -27,7 +27,7 @@ class CopyTest(mounted.MountedTest):
         mounted.need(source, f"none of {SOURCES} exists")
         os.mkdir(self.path("tree"))
         mounted.run(["sh", "-c", f"tar --format=posix -cf - -C {source} . | tar xf - -C {self.path('tree')}"])
-        self.assertEqual([], mounted.differences(mounted.tree_of(source), mounted.tree_of(self.path("tree"))))
+        self.assertEqual([], mounted.differences(mounted.owned_here(mounted.tree_of(source)), mounted.tree_of(self.path("tree"))))
         mounted.run(["rm", "-rf", self.path("tree")])
         self.assertFalse(os.path.exists(self.path("tree")))
 
