@@ -1,10 +1,19 @@
 // Asio asks for rings of 16384 entries, which take 1.6 MiB. Linux counts rings (again since 6.14) against what a user
 // may lock, 8 MiB as a rule: a few loops would spend it. A ring that is full is handed to the kernel and used again, so
-// that far smaller ones do.
+// that far smaller ones do. Linux takes rings down some time after they were closed and counts them until then: who has
+// closed many waits for that.
 #if defined(BOOST_ASIO_HAS_IO_URING)
+#include <errno.h>
 #include <liburing.h>
+#include <time.h>
 static int queue_init_of_fitting_size(unsigned, io_uring* ring, unsigned flags) {
-  return io_uring_queue_init(512, ring, flags);
+  constexpr timespec pause{.tv_sec = 0, .tv_nsec = 20'000'000};
+  int result = io_uring_queue_init(512, ring, flags);
+  for (int tries = 0; result == -ENOMEM && tries < 100; ++tries) {
+    nanosleep(&pause, nullptr);
+    result = io_uring_queue_init(512, ring, flags);
+  }
+  return result;
 }
 #define io_uring_queue_init queue_init_of_fitting_size
 #endif

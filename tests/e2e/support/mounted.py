@@ -5,9 +5,11 @@ own instead of into a SQLite file; KISEKI_TEST_DIR where volumes live (default: 
 directory); CI=true makes failures of what would otherwise be skipped.
 """
 import contextlib
+import ctypes
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -23,6 +25,8 @@ from ports import free_port  # noqa: E402,F401  (tests say mounted.free_port)
 SKIPPED_ALL = 77  # what CTest knows as "skipped"
 MARK = "KISEKI_TEST_VOLUME"
 PREFIX = "kiseki-e2e-"
+LIBC = ctypes.CDLL(None, use_errno=True)
+MNT_DETACH = 2
 
 
 def in_ci():
@@ -93,22 +97,28 @@ def base_dir():
     return tempfile.gettempdir()
 
 
+def mountpoints(below="/"):
+    """What is mounted there, the lowest mount first."""
+    with open("/proc/self/mountinfo") as text:
+        paths = [re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), line.split()[4]) for line in text]
+    return [path for path in paths if f"{path}/".startswith(below)]
+
+
+def detach(mountpoint):
+    """Takes a mount off the tree without asking whoever serves it, as umount(8) does even with -l: a dead one never answers."""
+    if os.geteuid() != 0:
+        return run(["fusermount3", "-uz", mountpoint])
+    if LIBC.umount2(mountpoint.encode(), MNT_DETACH) != 0:
+        raise OSError(ctypes.get_errno(), f"umount2 {mountpoint}")
+
+
 def unmount_lazily(mountpoint):
-    for command in (["umount", "-l", mountpoint], ["fusermount3", "-uz", mountpoint]):
-        if not os.path.ismount(mountpoint) and not is_broken_mount(mountpoint):
-            return
-        subprocess.run(command, capture_output=True)
-
-
-def is_broken_mount(path):
-    """A mount whose server is dead: even stat fails there."""
-    try:
-        os.stat(path)
-        return False
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
+    for _ in range(mountpoints().count(mountpoint)):
+        try:
+            detach(mountpoint)
+        except (OSError, AssertionError):
+            if mountpoint in mountpoints():  # else its client was faster
+                raise
 
 
 def remove_leftovers():
@@ -123,13 +133,8 @@ def remove_leftovers():
 
 def remove_root(root):
     """Takes off every mount below `root`, also those a client was not supposed to make, then the files."""
-    with open("/proc/self/mountinfo") as text:
-        below = [line.split()[4] for line in text if line.split()[4].startswith(root + "/")]
-    for mountpoint in reversed(below):
-        subprocess.run(["umount", "-l", mountpoint], capture_output=True)
-    for entry in os.listdir(root) if os.path.isdir(root) else []:
-        if entry.startswith("mnt"):
-            unmount_lazily(os.path.join(root, entry))
+    for mountpoint in reversed(mountpoints(f"{root}/")):
+        unmount_lazily(mountpoint)
     shutil.rmtree(root, ignore_errors=True)
 
 
