@@ -35,7 +35,8 @@ def in_ci():
 
 def binary():
     """The client under test."""
-    return os.environ.get("KISEKI", "kiseki")
+    name = os.environ.get("KISEKI", "kiseki")
+    return os.path.abspath(name) if "/" in name else name
 
 
 def need(condition, reason):
