@@ -78,22 +78,27 @@ Async<void> Housekeeper::look() {
 Async<std::size_t> Housekeeper::delete_removed_files() {
   auto began = client_.clock().now();
   std::size_t total = 0;
-  for (;;) {
-    CO_TRY(auto files, co_await client_.engine().scan_deleted_files(began.sec - kHour, kBatch));
-    std::size_t deleted = 0;
+  // What stays would be found again, so that it comes on top of what is asked for.
+  for (std::size_t limit = kBatch;;) {
+    CO_TRY(auto files, co_await client_.engine().scan_deleted_files(began.sec - kHour, limit));
+    auto full = files.size() == limit;
+    std::size_t deleted = 0, failed = 0;
     for (auto& file : files) {
-      if (out_of_time(began)) co_return total;
+      if (out_of_time(began)) co_return total + deleted;
       if (client_.is_open(file.ino)) continue;  // by who opened it while its last name went
       auto gone = co_await delete_file_data(client_, file.ino, file.length);
       if (gone)
         ++deleted;
       else if (gone.error() == posix(EAGAIN))
         log::debug("meta.housekeeping.file", {{"ino", file.ino.value}, {"left", "to who was faster"}});
-      else
+      else {
+        ++failed;
         log::warn("meta.housekeeping.file", {{"ino", file.ino.value}, {"error", gone.error()}});
+      }
     }
     total += deleted;
-    if (files.size() < kBatch || deleted == 0) co_return total;
+    if (!full || failed == files.size()) co_return total;
+    limit = kBatch + files.size() - deleted;
   }
 }
 

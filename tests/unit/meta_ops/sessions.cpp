@@ -254,6 +254,34 @@ TEST(Housekeeping, WhatIsOpenKeepsItsData) {
   });
 }
 
+// More of them than the job asks for at a time, and older than what may go.
+TEST(Housekeeping, WhatIsOpenHoldsUpNothing) {
+  Volume v;
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    Housekeeper keeper(*v.client, co_await asio::this_coro::executor, {});
+    Commit removals;
+    for (std::uint64_t ino = 10'000; ino < 11'100; ++ino) {
+      removals.writes.push_back(PutDeletedFile{Ino{ino}, 0, v.clock->now().sec});
+      v.opened.push_back(Ino{ino});
+    }
+    CO_ASSERT_OK(co_await v.client->commit(std::move(removals)));
+    v.clock->advance(std::chrono::seconds(1));
+    Commit removal;
+    removal.writes.push_back(PutDeletedFile{Ino{20'000}, 0, v.clock->now().sec});
+    CO_ASSERT_OK(co_await v.client->commit(std::move(removal)));
+    v.clock->advance(std::chrono::hours(2));
+    auto deleted = co_await keeper.delete_removed_files();
+    CO_ASSERT_OK(deleted);
+    EXPECT_EQ(*deleted, 1u);
+    v.opened.clear();
+    deleted = co_await keeper.delete_removed_files();
+    CO_ASSERT_OK(deleted);
+    EXPECT_EQ(*deleted, 1100u) << "their turn comes with the next run";
+    co_await keeper.close();
+  });
+}
+
 TEST(Housekeeping, WhatMayNotBeRemovedHoldsUpNothing) {
   auto format = Volume::plain();
   format.trash_days = 1;
