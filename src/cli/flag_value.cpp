@@ -1,21 +1,13 @@
 #include <fmt/format.h>
 
-#include <charconv>
 #include <optional>
 
 #include "cli/flag.hpp"
+#include "core/numbers.hpp"
 #include "core/units.hpp"
 
 namespace kiseki::cli {
 namespace {
-
-template <class T>
-std::optional<T> whole(std::string_view text, int base = 10) {
-  T out{};
-  auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), out, base);
-  if (ec != std::errc() || end != text.data() + text.size() || text.empty()) return std::nullopt;
-  return out;
-}
 
 template <class T>
 Value taken(const units::Parsed<T>& parsed) {
@@ -55,9 +47,9 @@ Value parse(const Flag& flag, std::string_view text) {
     case FlagType::text:
       return std::string(text);
     case FlagType::integer:
-      return boxed(whole<std::int64_t>(text));
+      return boxed(whole_number<std::int64_t>(text));
     case FlagType::count:
-      return boxed(whole<std::uint64_t>(text));
+      return boxed(whole_number<std::uint64_t>(text));
     case FlagType::size:
       return taken(units::parse_size(text, unit_bytes(flag.more.unit)));
     case FlagType::duration:
@@ -67,7 +59,7 @@ Value parse(const Flag& flag, std::string_view text) {
     case FlagType::ratio:
       return taken(units::parse_share(text));
     case FlagType::octal: {
-      auto bits = whole<std::uint64_t>(text, 8);
+      auto bits = whole_number<std::uint64_t>(text, 8);
       return bits && *bits <= 07777 ? Value(*bits) : Value();
     }
   }

@@ -2,7 +2,6 @@
 #include <sys/stat.h>
 
 #include <boost/json.hpp>
-#include <charconv>
 #include <cstdio>
 #include <filesystem>
 
@@ -10,6 +9,7 @@
 #include "cli/settings.hpp"
 #include "cli/text_table.hpp"
 #include "core/log.hpp"
+#include "core/numbers.hpp"
 
 namespace kiseki::cli {
 namespace {
@@ -141,9 +141,9 @@ Try<void> info_of_path(const std::string& path, InfoQuery query) {
 }
 
 Try<void> info_of_inode(const std::string& text, InfoQuery query) {
-  auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), query.inode);
-  if (ec != std::errc() || end != text.data() + text.size())
-    return Failure{Exit::failed, fmt::format("\"{}\" is not an inode number", text)};
+  auto inode = whole_number<std::uint64_t>(text);
+  if (!inode) return Failure{Exit::failed, fmt::format("\"{}\" is not an inode number", text)};
+  query.inode = *inode;
   return print_info(text, ".", query);
 }
 

@@ -5,11 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "cli/locations.hpp"
 #include "cli/unmount.hpp"
 #include "core/log.hpp"
+#include "core/numbers.hpp"
 #include "fuse/mount_table.hpp"
 
 namespace kiseki::cli {
@@ -24,16 +24,15 @@ using std::chrono::milliseconds;
 Try<std::optional<vfs::Caller>> squash(const Settings& settings, std::string_view flag) {
   auto text = settings.text(flag);
   if (text.empty()) return std::optional<vfs::Caller>();
-  vfs::Caller out;
-  const char* end = text.data() + text.size();
-  auto uid = std::from_chars(text.data(), end, out.uid);
-  bool good = uid.ec == std::errc() && uid.ptr != end && *uid.ptr == ':';
-  auto gid = good ? std::from_chars(uid.ptr + 1, end, out.gid) : uid;
-  if (!good || gid.ec != std::errc() || gid.ptr != end) {
+  std::string_view ids = text;
+  auto colon = std::min(ids.find(':'), ids.size());
+  auto uid = whole_number<std::uint32_t>(ids.substr(0, colon));
+  auto gid = colon < ids.size() ? whole_number<std::uint32_t>(ids.substr(colon + 1)) : std::nullopt;
+  if (!uid || !gid) {
     return Failure{Exit::failed, fmt::format("{}: \"{}\" is not valid; allowed: UID:GID, such as 65534:65534",
                                              settings.origin(flag), text)};
   }
-  return std::optional(out);
+  return std::optional(vfs::Caller{.uid = *uid, .gid = *gid});
 }
 
 std::vector<std::string> split_colons(const std::string& list) {

@@ -2,7 +2,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
-#include <charconv>
+#include "core/numbers.hpp"
 
 namespace kiseki::meta::codec {
 namespace {
@@ -12,22 +12,13 @@ void append(std::string& out, const std::array<std::byte, N>& bytes) {
   out.append(reinterpret_cast<const char*>(bytes.data()), N);
 }
 
-/// All of `text` as a number in `base`.
-template <class T>
-std::optional<T> number(std::string_view text, int base = 10) {
-  T value{};
-  auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  if (ec != std::errc() || end != text.data() + text.size() || text.empty()) return std::nullopt;
-  return value;
-}
-
 /// `<a><separator><b>`
 template <class A, class B>
 std::optional<std::pair<A, B>> two_numbers(std::string_view text, char separator) {
   auto cut = text.find(separator);
   if (cut == std::string_view::npos) return std::nullopt;
-  auto a = number<A>(text.substr(0, cut));
-  auto b = number<B>(text.substr(cut + 1));
+  auto a = whole_number<A>(text.substr(0, cut));
+  auto b = whole_number<B>(text.substr(cut + 1));
   if (!a || !b) return std::nullopt;
   return std::pair(*a, *b);
 }
@@ -111,8 +102,8 @@ std::string encode(const LockField& field) { return fmt::format("{}_{:016X}", fi
 std::optional<LockField> decode_lock_field(std::string_view text) {
   auto cut = text.find('_');
   if (cut == std::string_view::npos) return std::nullopt;
-  auto sid = number<std::uint64_t>(text.substr(0, cut));
-  auto owner = number<std::uint64_t>(text.substr(cut + 1), 16);
+  auto sid = whole_number<std::uint64_t>(text.substr(0, cut));
+  auto owner = whole_number<std::uint64_t>(text.substr(cut + 1), 16);
   if (!sid || !owner) return std::nullopt;
   return LockField{SessionId{*sid}, *owner};
 }
@@ -225,7 +216,7 @@ std::optional<Quota> decode_limits(std::string_view bytes) {
   return quota;
 }
 
-std::optional<std::int64_t> decode_number(std::string_view text) { return number<std::int64_t>(text); }
+std::optional<std::int64_t> decode_number(std::string_view text) { return whole_number<std::int64_t>(text); }
 
 std::string encode(const SliceField& field) { return fmt::format("k{}_{}", field.id.value, field.size); }
 

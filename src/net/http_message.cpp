@@ -1,7 +1,8 @@
 #include "net/http_message.hpp"
 
 #include <algorithm>
-#include <charconv>
+
+#include "core/numbers.hpp"
 
 namespace kiseki::net {
 
@@ -75,8 +76,8 @@ std::optional<HttpUrl> HttpUrl::parse(std::string_view text) {
     host = host.substr(0, colon);
   }
   if (port.size() > 1) {
-    auto [stop, error] = std::from_chars(port.data() + 1, port.data() + port.size(), url.endpoint.port);
-    if (error != std::errc() || stop != port.data() + port.size() || url.endpoint.port == 0) return std::nullopt;
+    url.endpoint.port = whole_number<std::uint16_t>(port.substr(1)).value_or(0);
+    if (url.endpoint.port == 0) return std::nullopt;
   }
   auto bad = [](char c) { return c <= ' ' || c == 0x7f || c == '%' || c == '\\'; };
   if (host.empty() || std::ranges::any_of(host, bad)) return std::nullopt;

@@ -11,13 +11,13 @@
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <charconv>
 #include <cstring>
 #include <optional>
 
 #include "core/async.hpp"
 #include "core/log.hpp"
 #include "core/metrics.hpp"
+#include "core/numbers.hpp"
 
 namespace kiseki::net {
 namespace {
@@ -40,9 +40,7 @@ std::optional<HostPort> split(std::string_view text) {
   auto colon = text.rfind(':');
   if (colon == std::string_view::npos) return std::nullopt;
   auto host = text.substr(0, colon), port = text.substr(colon + 1);
-  unsigned number = 0;
-  auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
-  if (error != std::errc() || end != port.data() + port.size() || number > 65535) return std::nullopt;
+  if (!whole_number<std::uint16_t>(port)) return std::nullopt;
   auto bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
   if (bracketed) host = host.substr(1, host.size() - 2);
   if (!bracketed && host.find(':') != std::string_view::npos) return std::nullopt;

@@ -2,15 +2,12 @@
 
 #include <charconv>
 
+#include "core/numbers.hpp"
+
 namespace kiseki::meta::redis {
 namespace {
 
-std::optional<std::uint64_t> number(std::string_view text) {
-  std::uint64_t value = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
+std::optional<std::uint64_t> number(std::string_view text) { return whole_number<std::uint64_t>(text); }
 
 }  // namespace
 

@@ -4,7 +4,8 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
+
+#include "core/numbers.hpp"
 
 namespace kiseki::meta::sqlite {
 namespace {
@@ -38,11 +39,10 @@ Explained<std::string> table_prefix(std::string_view value) {
 }
 
 Explained<std::chrono::milliseconds> patience(std::string_view key, std::string_view value) {
-  std::int64_t ms = 0;
-  auto [end, ec] = std::from_chars(value.data(), value.data() + value.size(), ms);
-  if (ec != std::errc() || end != value.data() + value.size() || ms < 0 || ms > 86'400'000)
+  auto ms = whole_number<std::uint64_t>(value);
+  if (!ms || *ms > 86'400'000)
     return bad(fmt::format("{}={} in the metadata URL: milliseconds from 0 to 86400000", key, value));
-  return std::chrono::milliseconds(ms);
+  return std::chrono::milliseconds(*ms);
 }
 
 /// Keys that tune JuiceFS's driver or pool and mean nothing to us.

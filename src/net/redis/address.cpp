@@ -3,11 +3,11 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
 
+#include "core/numbers.hpp"
 #include "core/result.hpp"
 #include "core/units.hpp"
 
@@ -44,14 +44,6 @@ std::string decoded(std::string_view text, bool query = false) {
   return out;
 }
 
-template <class Number>
-std::optional<Number> number_of(std::string_view text) {
-  Number value = 0;
-  auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || ec != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 std::pair<std::string_view, std::string_view> cut(std::string_view text, char at) {
   auto where = text.find(at);
   if (where == text.npos) return {text, {}};
@@ -76,7 +68,7 @@ Explained<Endpoint> endpoint_of(std::string_view text, std::uint16_t default_por
   }
   if (out.host.empty()) out.host = "localhost";
   if (port.empty() || port == ":") return out;
-  auto number = port.starts_with(':') ? number_of<std::uint16_t>(port.substr(1)) : std::nullopt;
+  auto number = port.starts_with(':') ? whole_number<std::uint16_t>(port.substr(1)) : std::nullopt;
   if (!number || *number == 0) return bad(fmt::format("\"{}\" in the Redis URL: no such port", text));
   out.port = *number;
   return out;
@@ -122,7 +114,7 @@ Explained<void> set_hosts(Address& to, std::string_view hosts) {
 }
 
 Explained<void> set_db(Address& to, std::string_view text) {
-  auto db = number_of<unsigned>(text);
+  auto db = whole_number<unsigned>(text);
   if (!db) return bad(fmt::format("\"{}\" in the Redis URL is no database number", text));
   to.db = *db;
   return {};
@@ -214,7 +206,7 @@ Explained<void> set_option(Address& to, std::string_view key, const std::string&
     return {};
   }
   if (key == "wait-replicas") {
-    auto count = number_of<unsigned>(value);
+    auto count = whole_number<unsigned>(value);
     if (!count) return bad(fmt::format("{}={} in the Redis URL: a number of replicas", key, value));
     to.wait_replicas = *count;
     return {};

@@ -2,10 +2,10 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
-#include <charconv>
 #include <random>
 
 #include "core/async.hpp"
+#include "core/numbers.hpp"
 #include "net/redis/errc.hpp"
 #include "net/redis/slot.hpp"
 #include "net/redis/topology.hpp"
@@ -16,11 +16,7 @@ namespace {
 constexpr auto kOneHost = std::chrono::milliseconds(1500);  // then the next one is asked
 constexpr std::size_t kMostNodes = 64;                      // remembered beside those of the address
 
-std::uint16_t port_of(std::string_view text) {
-  std::uint16_t port = 0;
-  std::from_chars(text.data(), text.data() + text.size(), port);
-  return port;
-}
+std::uint16_t port_of(std::string_view text) { return whole_number<std::uint16_t>(text).value_or(0); }
 
 /// Any number below `count`, which is not 0.
 std::size_t any_of(std::size_t count) {

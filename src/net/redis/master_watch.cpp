@@ -1,10 +1,10 @@
 #include "net/redis/master_watch.hpp"
 
-#include <charconv>
 #include <vector>
 
 #include "core/async.hpp"
 #include "core/log.hpp"
+#include "core/numbers.hpp"
 
 namespace kiseki::net::redis {
 namespace {
@@ -28,9 +28,7 @@ std::vector<std::string_view> words_of(std::string_view text) {
 }
 
 Endpoint endpoint_of(std::string_view host, std::string_view port) {
-  Endpoint out{.host = std::string(host), .port = 0};
-  std::from_chars(port.data(), port.data() + port.size(), out.port);
-  return out;
+  return {.host = std::string(host), .port = whole_number<std::uint16_t>(port).value_or(0)};
 }
 
 /// "NAME OLD-IP OLD-PORT NEW-IP NEW-PORT" of +switch-master; "master NAME IP PORT" of the others.

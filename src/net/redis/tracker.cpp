@@ -1,11 +1,11 @@
 #include "net/redis/tracker.hpp"
 
 #include <boost/asio/post.hpp>
-#include <charconv>
 #include <utility>
 
 #include "core/guard.hpp"
 #include "core/log.hpp"
+#include "core/numbers.hpp"
 
 namespace kiseki::net::redis {
 namespace {
@@ -178,10 +178,7 @@ Result<void> Tracker::take(const Reply& message) {
   if (!message.is_array() || message.elements.empty()) return posix(EPROTO);
   const auto& parts = message.elements;
   if (parts[0].text == "pong" && parts.size() == 2) {
-    std::uint64_t number = 0;
-    auto& text = parts[1].text;
-    std::from_chars(text.data(), text.data() + text.size(), number);
-    heard_of_ = number;
+    heard_of_ = whole_number<std::uint64_t>(parts[1].text).value_or(0);
     answered_.notify_all();
     return {};
   }

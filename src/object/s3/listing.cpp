@@ -1,7 +1,7 @@
 #include <algorithm>
-#include <charconv>
 
 #include "core/log.hpp"
+#include "core/numbers.hpp"
 #include "net/text_coding.hpp"
 #include "object/s3/call.hpp"
 #include "object/s3/xml.hpp"
@@ -43,8 +43,7 @@ Page parse_page(std::string_view xml) {
     } else if (in_contents && name == "Key") {
       object.key = key_of(walk.text());
     } else if (in_contents && name == "Size") {
-      auto text = walk.text();
-      std::from_chars(text.data(), text.data() + text.size(), object.size);
+      object.size = whole_number<std::uint64_t>(walk.text()).value_or(0);
     } else if (in_contents && name == "LastModified") {
       object.modified = iso_date(walk.text()).value_or(0);
     } else if (in_prefixes && name == "Prefix") {

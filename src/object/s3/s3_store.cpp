@@ -1,13 +1,13 @@
 #include "object/s3/s3_store.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <ctime>
 #include <optional>
 #include <vector>
 
 #include "core/async.hpp"
 #include "core/log.hpp"
+#include "core/numbers.hpp"
 #include "net/text_coding.hpp"
 #include "object/crc32c.hpp"
 #include "object/s3/call.hpp"
@@ -164,9 +164,7 @@ bool S3Store::mend(const Refusal& refusal, const net::HttpResponse& response, co
 
 /// `Retry-After` of an answer: nobody asks again before.
 void S3Store::note_pause(const net::HttpResponse& response) {
-  auto text = response.fields.find("retry-after");
-  unsigned seconds = 0;
-  std::from_chars(text.data(), text.data() + text.size(), seconds);
+  auto seconds = whole_number<unsigned>(response.fields.find("retry-after")).value_or(0);
   if (seconds == 0 || (response.status != 503 && response.status != 429)) return;
   auto pause = std::min<SteadyClock::duration>(std::chrono::seconds(seconds), kLongestPause);
   pause_until_ns_ = (SteadyClock::now() + pause).time_since_epoch().count();
@@ -202,11 +200,8 @@ class RunningSum {
  private:
   void read_stated(const net::HttpResponse& response) {
     auto text = response.fields.find(kChecksumField);
-    std::uint32_t value = 0;
-    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    auto readable = error == std::errc() && end == text.data() + text.size();
-    stated_ = readable ? std::optional(value) : std::nullopt;
-    unreadable_ = !readable && !text.empty();
+    stated_ = whole_number<std::uint32_t>(text);
+    unreadable_ = !stated_ && !text.empty();
     sum_ = 0;
   }
 
@@ -268,8 +263,7 @@ Async<ObjectInfo> S3Store::head(ObjectKey key) {
   call.limit = options_.get_timeout;
   CO_TRY(auto response, co_await ask(std::move(call)));
   ObjectInfo info;
-  auto length = response.fields.find("content-length");
-  std::from_chars(length.data(), length.data() + length.size(), info.size);
+  info.size = whole_number<std::uint64_t>(response.fields.find("content-length")).value_or(0);
   info.modified = http_date(response.fields.find("last-modified")).value_or(0);
   info.key = std::move(key);
   co_return info;

@@ -1,8 +1,9 @@
 #include "object/s3/xml.hpp"
 
-#include <charconv>
 #include <cstdint>
 #include <utility>
+
+#include "core/numbers.hpp"
 
 namespace kiseki::object::s3 {
 
@@ -40,10 +41,9 @@ bool append_entity(std::string& out, std::string_view entity) {
   if (!entity.starts_with('#')) return false;
   bool is_hex = entity.size() > 1 && entity[1] == 'x';
   auto digits = entity.substr(is_hex ? 2 : 1);
-  std::uint32_t code = 0;
-  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), code, is_hex ? 16 : 10);
-  if (error != std::errc() || end != digits.data() + digits.size() || code > 0x10FFFF) return false;
-  append_utf8(out, code);
+  auto code = whole_number<std::uint32_t>(digits, is_hex ? 16 : 10);
+  if (!code || *code > 0x10FFFF) return false;
+  append_utf8(out, *code);
   return true;
 }
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "core/numbers.hpp"
+
 namespace kiseki::units {
 namespace {
 
@@ -91,6 +93,15 @@ TEST(Units, Shares) {
   EXPECT_DOUBLE_EQ(*parse_share("1"), 1);
   EXPECT_DOUBLE_EQ(*parse_share("100%"), 1);
   for (auto text : {"", "%", "1.1", "101%", "-0.1", "10 %", "a"}) EXPECT_FALSE(parse_share(text)) << text;
+}
+
+TEST(WholeNumber, IsAllOfATextOrNothing) {
+  EXPECT_EQ(whole_number<std::uint64_t>("18446744073709551615"), UINT64_MAX);
+  EXPECT_EQ(whole_number<int>("-7"), -7);
+  EXPECT_EQ(whole_number<unsigned>("1aF", 16), 0x1af);
+  EXPECT_EQ(whole_number<unsigned>("0644", 8), 0644);
+  for (auto* text : {"", " 1", "1 ", "+1", "-", "0x1", "1.0", "one", "-1", "65536", "99999999999999999999"})
+    EXPECT_FALSE(whole_number<std::uint16_t>(text)) << text;
 }
 
 }  // namespace
