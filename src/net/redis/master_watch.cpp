@@ -14,7 +14,8 @@ constexpr auto kPatience = std::chrono::milliseconds(1500);  // for a connection
 
 // Two turns of the Sentinel's clock (100 to 200 ms) pass between this announcement and the promotion.
 constexpr std::string_view kBegins = "+failover-state-select-slave";
-constexpr std::string_view kAborts = "-failover-abort-";  // and a reason
+constexpr std::string_view kAborts = "-failover-abort-";                 // and a reason
+constexpr std::string_view kNotElected = "-failover-abort-not-elected";  // another Sentinel's fail-over goes on
 constexpr std::string_view kChanged = "+switch-master";
 
 std::vector<std::string_view> words_of(std::string_view text) {
@@ -43,6 +44,7 @@ void hear(const Topology& topology, std::string_view event, const std::string& t
     return changes();
   }
   if (words.size() < 2 || words[0] != "master" || words[1] != address.master_name) return;
+  if (event == kNotElected) return;
   if (event.starts_with(kAborts)) return topology.fail_over_ends();
   if (event != kBegins) return;
   log::warn("redis.fail_over", {{"server", address.shown()}, {"effect", "requests wait for the new master"}});

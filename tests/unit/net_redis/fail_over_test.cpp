@@ -6,8 +6,10 @@
 #include "core/async.hpp"
 #include "net/redis/errc.hpp"
 #include "net/redis/lane.hpp"
+#include "net/redis/master_watch.hpp"
 #include "support/redis_proxy.hpp"
 #include "support/redis_server.hpp"
+#include "support/redis_sets.hpp"
 #include "support/run.hpp"
 
 namespace kiseki::net::redis {
@@ -102,6 +104,40 @@ TEST(FailOver, WhatTheOldMasterDoesNotAnswerSoonIsLost) {
     EXPECT_TRUE(co_await within(kLong, [&] { return one.reply().has_value(); }));
     EXPECT_TRUE(one.reply() && *one.reply());
     co_await one.close();
+  });
+}
+
+/// What Sentinels announce, here by a server that says what the test wants heard.
+TEST(FailOver, LastsUntilTheSentinelThatLeadsItEndsIt) {
+  test::SentinelSet set;
+  test::RedisServer announcer;
+  BlockingPool pool{"resolve", 1};
+  NameLookup names{pool};
+  Topology topology(*Address::parse(set.url()), nullptr, names, false);
+  std::atomic<int> changes{0};
+  auto announce = [&](const std::string& event) {
+    auto text = "master boss 127.0.0.1 " + std::to_string(set.first_master().port());
+    return announcer.command("PUBLISH " + event + " \"" + text + "\"").starts_with(":1");
+  };
+  test::run([&]() -> asio::awaitable<void> {
+    TaskGroup tasks(co_await asio::this_coro::executor);
+    tasks.spawn(watch_master(topology, {"127.0.0.1", announcer.port()}, [&] { ++changes; }));
+    EXPECT_TRUE(co_await within(kLong, [&] { return announce("+failover-state-select-slave"); }));
+    EXPECT_TRUE(co_await within(kLong, [&] { return changes > 0; }));
+    EXPECT_TRUE(announce("-failover-abort-not-elected"));
+    co_await sleep_for(milliseconds(50));
+    Replies replies;
+    std::string why;
+    EXPECT_FALSE(co_await topology.connect({}, replies, why));
+    EXPECT_NE(why.find("another server"), std::string::npos) << why;
+    EXPECT_TRUE(announce("-failover-abort-slave-timeout"));
+    bool connected = false;
+    for (int turn = 0; turn < kLong && !connected; ++turn) {
+      co_await sleep_for(milliseconds(5));
+      connected = (co_await topology.connect({}, replies, why)).has_value();
+    }
+    EXPECT_TRUE(connected) << why;
+    co_await tasks.close();
   });
 }
 
