@@ -224,11 +224,16 @@ void count_in_volume(Txn& txn, std::int64_t space, std::int64_t inodes) {
   limit(Counter::total_inodes, inodes, format->inodes);
 }
 
-Result<void> count_for(Txn& txn, QuotaKey owner, std::int64_t space, std::int64_t inodes) {
-  if (!txn.client().format()->user_group_quota || (space == 0 && inodes == 0)) return done();
-  auto quota = txn.client().cache().quotas().find(owner);
+Result<void> check_room_of(Client& client, QuotaKey owner, std::int64_t space, std::int64_t inodes) {
+  auto quota = client.cache().quotas().find(owner);
   bool limited = quota && owner != QuotaKey{QuotaKind::user, 0};
   if (limited && over(*quota, space, inodes)) return posix(EDQUOT);
+  return done();
+}
+
+Result<void> count_for(Txn& txn, QuotaKey owner, std::int64_t space, std::int64_t inodes) {
+  if (!txn.client().format()->user_group_quota || (space == 0 && inodes == 0)) return done();
+  TRY_CHECK(check_room_of(txn.client(), owner, space, inodes));
   txn.write(AddQuotaUsage{owner, space, inodes});
   return done();
 }

@@ -55,6 +55,8 @@ Async<void> count_in_directory(Txn& txn, Ino dir, DirStat delta, bool limits);
 Async<void> count_in_parents(Txn& txn, Ino ino, DirStat delta, bool limits);
 /// Usage of the volume; growth beyond its limits, or beyond what can be counted, fails the commit with ENOSPC.
 void count_in_volume(Txn& txn, std::int64_t space, std::int64_t inodes);
+/// Whether the quota of a user or a group has room for so much more: EDQUOT.
+Result<void> check_room_of(Client& client, QuotaKey owner, std::int64_t space, std::int64_t inodes);
 /// Usage of a user or a group, when the volume tracks it. Growth: EDQUOT.
 Result<void> count_for(Txn& txn, QuotaKey owner, std::int64_t space, std::int64_t inodes);
 /// The same for both owners of an inode.

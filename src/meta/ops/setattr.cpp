@@ -1,5 +1,8 @@
 #include "meta/ops/setattr.hpp"
 
+#include <algorithm>
+#include <ranges>
+
 #include "meta/acl_book.hpp"
 #include "meta/op_timer.hpp"
 #include "meta/ops/acl_rules.hpp"
@@ -62,19 +65,24 @@ Async<void> change_mode(Txn& txn, Who who, Ino ino, const AttrChange& change, At
   co_return done();
 }
 
-/// From the owners it had to those that differ; who stays owner is not asked for room again.
+/// From the owners it had to those that differ; who stays owner is not asked for room again. All or nothing: what the
+/// transaction did before may be committed without it.
 Result<void> move_usage(Txn& txn, Ino ino, const Attr& attr, const Attr& to, std::uint32_t set) {
-  auto uid = set & kUid ? to.uid : attr.uid, gid = set & kGid ? to.gid : attr.gid;
-  if ((uid == attr.uid && gid == attr.gid) || !txn.client().format()->user_group_quota) return done();
-  txn.check_attr(ino, kLength);
-  auto move = [&, space = weight_of(attr).space](QuotaKind kind, std::uint32_t from,
-                                                 std::uint32_t into) -> Result<void> {
-    if (from == into) return done();
-    TRY_CHECK(count_for(txn, QuotaKey{kind, from}, -space, -1));
-    return count_for(txn, QuotaKey{kind, into}, space, 1);
+  struct Move {
+    QuotaKey from, into;
   };
-  TRY_CHECK(move(QuotaKind::user, attr.uid, uid));
-  return move(QuotaKind::group, attr.gid, gid);
+  const Move moves[] = {{{QuotaKind::user, attr.uid}, {QuotaKind::user, set & kUid ? to.uid : attr.uid}},
+                        {{QuotaKind::group, attr.gid}, {QuotaKind::group, set & kGid ? to.gid : attr.gid}}};
+  auto differ = [](const Move& move) { return move.from != move.into; };
+  if (std::ranges::none_of(moves, differ) || !txn.client().format()->user_group_quota) return done();
+  txn.check_attr(ino, kLength);
+  auto space = weight_of(attr).space;
+  for (auto& move : moves | std::views::filter(differ)) TRY_CHECK(check_room_of(txn.client(), move.into, space, 1));
+  for (auto& move : moves | std::views::filter(differ)) {
+    TRY_CHECK(count_for(txn, move.from, -space, -1));
+    TRY_CHECK(count_for(txn, move.into, space, 1));
+  }
+  return done();
 }
 
 }  // namespace

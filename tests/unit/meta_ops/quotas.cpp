@@ -153,6 +153,31 @@ TEST(Quotas, OnlyTheOwnerThatDiffersIsAskedForRoom) {
   });
 }
 
+TEST(Quotas, AChownRefusedBesideAWriteMovesNothing) {
+  Volume v(counting_owners());
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    auto file = co_await file_of(v, "f", 1001, 51);
+    CO_ASSERT_OK(file);
+    CO_ASSERT_OK(co_await put_quota(v, kUser, 1 << 20, 10));
+    CO_ASSERT_OK(co_await put_quota(v, kGroup, 4096, 1));
+    auto id = co_await v.client->new_slice_id();
+    CO_ASSERT_OK(id);
+    AttrChange change;
+    change.set = kUid | kGid;
+    change.to.uid = 1000, change.to.gid = 50;
+    std::vector<PlacedSlice> slices{{ChunkIndex{0}, Slice{0, *id, 10'000, 0, 10'000}}};
+    auto written =
+        co_await write_slices(*v.client, *file, std::move(slices), v.clock->now(), AttrOrder{v.root, change});
+    CO_ASSERT_OK(written);
+    EXPECT_EQ(written->refused, posix(EDQUOT)) << "the group has no room, though the user has";
+    EXPECT_EQ(written->attr.length, 10'000u);
+    EXPECT_EQ((co_await stored(v, kUser)).used_inodes, 0);
+    EXPECT_EQ((co_await stored(v, {QuotaKind::user, 1001})).used_inodes, 1);
+    EXPECT_EQ((co_await stored(v, {QuotaKind::user, 1001})).used_space, 12288);
+  });
+}
+
 TEST(Quotas, SwitchedOnLaterTheyCountWhatThereIs) {
   auto format = Volume::plain();
   format.trash_days = 1;
