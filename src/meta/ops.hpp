@@ -109,10 +109,17 @@ struct CopiedRange {
 /// Copies by reference: translated records, shared slices.
 Async<CopiedRange> copy_range(Client&, Who, Ino in, std::uint64_t in_offset, Ino out, std::uint64_t out_offset,
                               std::uint64_t length, bool kill_suidgid);
-/// Replaces records [first, first+count) of a chunk, seen as `seen`, by one slice. ESTALE when they changed meanwhile
-/// (the new slice is then released). With trash the old slices are delayed, else released.
+/// What a compaction made of records: one new slice, and the records that show its parts between the holes. Without
+/// records (only holes were left) nothing is stored of it, and the id names what it replaced.
+struct CompactedSlice {
+  SliceId id;
+  std::uint32_t size = 0;
+  Slices records;  ///< all of this slice
+};
+/// Replaces records [first, first+count) of a chunk, seen as `seen`, by those of a new slice. ESTALE when they changed
+/// meanwhile (the new slice is then released). With trash the old slices are delayed, else released.
 Async<void> compacted(Client&, Ino ino, ChunkIndex index, Slices seen, std::uint32_t first, std::uint32_t count,
-                      Slice with);
+                      CompactedSlice with);
 
 Async<void> set_xattr(Client&, Ino ino, std::string name, std::string value, std::uint32_t flags);
 Async<std::string> get_xattr(Client&, Ino ino, std::string name);

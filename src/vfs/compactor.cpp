@@ -13,45 +13,13 @@ namespace kiseki::vfs {
 
 namespace {
 
-constexpr std::size_t kMostRecords = 1000;
-constexpr std::uint32_t kBigBytes = 1 << 20;
 constexpr std::uint32_t kEvery = 100, kAlways = 350;  // records of a chunk after a write
 constexpr std::uint32_t kTooLong = 2500;              // from here on a writer waits for a pass
 constexpr std::size_t kOnRead = 5;
 constexpr std::uint32_t kStepBytes = 1 << 20;  // copied at once
 constexpr int kMemoryTries = 50;               // of 20 ms: compaction yields to readers and writers
 
-/// Leading records that are big against the rest, show all of themselves and lie before everything else: moving them
-/// would cost more than it gains.
-std::uint32_t leading_big(const Slices& records) {
-  std::uint32_t skipped = 0;
-  for (; skipped < records.size(); ++skipped) {
-    const auto& first = records[skipped];
-    if (first.id.value == 0 || first.len < kBigBytes) break;
-    auto view = chunk::ChunkView::of(Slices(records.begin() + skipped, records.end()));
-    if (view.pieces().empty()) break;
-    const auto& front = view.pieces().front();
-    const auto& back = view.pieces().back();
-    bool intact = front.id == first.id && front.pos == first.pos && front.off == first.off && front.len >= first.len;
-    if (!intact || std::uint64_t{first.len} * 5 < back.pos + back.len - front.pos) break;
-  }
-  return skipped;
-}
-
 }  // namespace
-
-std::optional<CompactionPlan> plan_compaction(const Slices& all) {
-  Slices records(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(std::min(all.size(), kMostRecords)));
-  CompactionPlan plan;
-  plan.first = leading_big(records);
-  plan.count = static_cast<std::uint32_t>(records.size()) - plan.first;
-  if (plan.count < 2) return std::nullopt;
-  auto view = chunk::ChunkView::of(Slices(records.begin() + plan.first, records.end()));
-  if (view.pieces().empty()) return std::nullopt;
-  plan.begin = view.pieces().front().pos;
-  plan.end = view.pieces().back().pos + view.pieces().back().len;
-  return plan;
-}
 
 Compactor::Compactor(std::shared_ptr<SliceMeta> meta, object::StorePtr store, chunk::BlockReader& blocks,
                      BufferArena& arena, TaskGroup& tasks, asio::any_io_executor home, Options options)
@@ -157,32 +125,47 @@ Async<BufferPtr> Compactor::memory(std::size_t bytes) {
   co_return posix(ENOMEM);
 }
 
-/// Writes what `plan` shows as the blocks of a new slice.
-Async<void> Compactor::copy(const Slices& records, CompactionPlan plan, SliceId into) {
+/// Copies what the chunk shows from byte `from` on; holes are zeros.
+Async<void> Compactor::copy_shown(const chunk::ChunkView& view, std::uint32_t from, std::span<std::byte> target) {
+  auto layout = blocks_.layout();
+  auto most = layout.whole_only ? layout.block_bytes : kStepBytes;
+  auto end = from + static_cast<std::uint32_t>(target.size());
+  std::fill(target.begin(), target.end(), std::byte{0});
+  for (auto piece = view.first_after(from); piece != view.pieces().end() && piece->pos < end; ++piece) {
+    auto at = std::max(from, piece->pos), stop = std::min(end, piece->pos + piece->len);
+    while (at < stop) {
+      auto inside = piece->off + (at - piece->pos);
+      chunk::BlockSpec block{piece->id, piece->size, inside / layout.block_bytes};
+      auto offset = inside % layout.block_bytes;
+      auto step = std::min({stop - at, layout.block_bytes - offset, most});
+      auto here = target.subspan(at - from, step);
+      if (auto hit = blocks_.cache().find(block.id(), offset, step)) {
+        hit->copy(offset, here);
+      } else {
+        CO_CHECK(co_await blocks_.read_range(block, offset, here));
+      }
+      at += step;
+    }
+  }
+  co_return Result<void>{};
+}
+
+/// Writes the stretches of `plan`, one after another, as the blocks of a new slice.
+Async<void> Compactor::copy(const Slices& records, const CompactionPlan& plan, SliceId into) {
   Slices run(records.begin() + plan.first, records.begin() + plan.first + plan.count);
   auto view = chunk::ChunkView::of(run);
   auto layout = blocks_.layout();
-  auto most = layout.whole_only ? layout.block_bytes : kStepBytes;
-  auto size = plan.end - plan.begin;
-  for (std::uint32_t index = 0; index < layout.blocks_of(size); ++index) {
+  auto stretch = plan.stretches.begin();
+  std::uint32_t copied = 0;  // of this stretch
+  for (std::uint32_t index = 0, size = plan.bytes(); index < layout.blocks_of(size); ++index) {
     auto length = layout.length_of(size, index);
     CO_TRY(auto buffer, co_await memory(length));
-    auto begin = plan.begin + index * layout.block_bytes, end = begin + length;
-    std::fill_n(buffer->data(), length, std::byte{0});
-    for (auto piece = view.first_after(begin); piece != view.pieces().end() && piece->pos < end; ++piece) {
-      auto from = std::max(begin, piece->pos), stop = std::min(end, piece->pos + piece->len);
-      while (from < stop) {
-        auto at = piece->off + (from - piece->pos);
-        chunk::BlockSpec block{piece->id, piece->size, at / layout.block_bytes};
-        auto step = std::min({stop - from, layout.block_bytes - at % layout.block_bytes, most});
-        std::span<std::byte> target(buffer->data() + (from - begin), step);
-        if (auto hit = blocks_.cache().find(block.id(), at % layout.block_bytes, step)) {
-          hit->copy(at % layout.block_bytes, target);
-        } else {
-          CO_CHECK(co_await blocks_.read_range(block, at % layout.block_bytes, target));
-        }
-        from += step;
-      }
+    for (std::span<std::byte> left(buffer->data(), length); !left.empty();) {
+      auto step = std::min<std::size_t>(left.size(), stretch->size() - copied);
+      CO_CHECK(co_await copy_shown(view, stretch->begin + copied, left.first(step)));
+      left = left.subspan(step);
+      copied += static_cast<std::uint32_t>(step);
+      if (copied == stretch->size()) ++stretch, copied = 0;
     }
     chunk::BlockPtr whole(new chunk::Block(std::move(buffer), length));
     CO_CHECK(co_await chunk::upload_block(store_, layout, {into, index}, whole));
@@ -192,15 +175,19 @@ Async<void> Compactor::copy(const Slices& records, CompactionPlan plan, SliceId 
 
 Async<void> Compactor::rewrite(Ino ino, ChunkIndex index, Slices records, CompactionPlan plan) {
   CO_TRY(auto id, co_await meta_->new_slice_id());
-  auto size = plan.end - plan.begin;
+  auto size = plan.bytes();
   auto done = co_await copy(records, plan, id);
   if (done) {
     records.resize(plan.first + plan.count);
-    done = co_await meta_->compacted(ino, index, records, plan.first, plan.count, Slice{plan.begin, id, size, 0, size});
+    meta::CompactedSlice with{id, size, plan.records(id)};
+    done = co_await meta_->compacted(ino, index, std::move(records), plan.first, plan.count, std::move(with));
     if (done) {
       metrics::all().compact_size.observe(size);
-      log::debug("compact.done",
-                 {{"ino", ino.value}, {"chunk", index.value}, {"records", plan.count}, {"bytes", size}});
+      log::debug("compact.done", {{"ino", ino.value},
+                                  {"chunk", index.value},
+                                  {"records", plan.count},
+                                  {"left", plan.stretches.size()},
+                                  {"bytes", size}});
       if (options_.compacted) options_.compacted(ino, index);
       co_return done;
     }

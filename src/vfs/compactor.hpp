@@ -10,22 +10,13 @@
 #include "chunk/block_reader.hpp"
 #include "core/async.hpp"
 #include "object/store.hpp"
+#include "vfs/compaction_plan.hpp"
 #include "vfs/slice_meta.hpp"
 
 namespace kiseki::vfs {
 
-/// Part of a slice list that one new slice is to replace.
-struct CompactionPlan {
-  std::uint32_t first = 0, count = 0;  ///< records [first, first + count)
-  std::uint32_t begin = 0, end = 0;    ///< bytes of the chunk the new slice shows
-};
-
-/// What of a chunk is worth compacting (JuiceFS's policy, sql.md 12): at most 1000 records; big leading ones that are
-/// fully visible stay; holes at either end are left out. Nothing when fewer than two records would go.
-std::optional<CompactionPlan> plan_compaction(const Slices& records);
-
-/// Rewrites chunks of many slices as one. A few at a time, each chunk once; what is asked for beyond a bound is
-/// forgotten: the next write or read of the chunk asks again. Any loop may call.
+/// Rewrites chunks of many slices as one, holes left out. A few at a time, each chunk once; what is asked for beyond a
+/// bound is forgotten: the next write or read of the chunk asks again. Any loop may call.
 class Compactor {
  public:
   struct Options {
@@ -55,7 +46,8 @@ class Compactor {
   void ask(Ino ino, ChunkIndex index);
   asio::awaitable<void> work(Ino ino, ChunkIndex index);
   Async<void> rewrite(Ino ino, ChunkIndex index, Slices records, CompactionPlan plan);
-  Async<void> copy(const Slices& records, CompactionPlan plan, SliceId into);
+  Async<void> copy(const Slices& records, const CompactionPlan& plan, SliceId into);
+  Async<void> copy_shown(const chunk::ChunkView& view, std::uint32_t from, std::span<std::byte> target);
   Async<BufferPtr> memory(std::size_t bytes);
 
   std::shared_ptr<SliceMeta> meta_;

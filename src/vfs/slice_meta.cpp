@@ -25,8 +25,8 @@ class ClientSliceMeta final : public SliceMeta {
   }
 
   Async<void> compacted(Ino ino, ChunkIndex index, Slices seen, std::uint32_t first, std::uint32_t count,
-                        Slice with) override {
-    return meta::compacted(client_, ino, index, std::move(seen), first, count, with);
+                        meta::CompactedSlice with) override {
+    return meta::compacted(client_, ino, index, std::move(seen), first, count, std::move(with));
   }
 
  private:

@@ -38,10 +38,10 @@ class SliceMeta {
   /// commit. ENOENT when the inode is gone, ENOSPC/EDQUOT over a limit.
   virtual Async<Written> write_slices(Ino ino, std::vector<Placed> records, Timestamp mtime,
                                       std::optional<meta::AttrOrder> with) = 0;
-  /// Replaces records [first, first + count) of a chunk that still begins with `seen` by `with`. ESTALE when it does
-  /// not: then `with` is released.
+  /// Replaces records [first, first + count) of a chunk that still begins with `seen` by those of a new slice. ESTALE
+  /// when it does not: then the new slice is released.
   virtual Async<void> compacted(Ino ino, ChunkIndex index, Slices seen, std::uint32_t first, std::uint32_t count,
-                                Slice with) = 0;
+                                meta::CompactedSlice with) = 0;
 };
 
 /// The real one. `client` outlives it.

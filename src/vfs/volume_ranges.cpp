@@ -36,17 +36,13 @@ Answer<std::uint64_t> Volume::lseek(Caller, Ino kernel, HandleId, std::uint64_t 
 
 namespace {
 
-constexpr std::uint64_t kPageMask = 4095;
-
 /// The next byte of one chunk, at or after `at`, that is data, or is not; offsets in the file. What no record shows is
-/// a hole. Holes are told in whole pages, as elsewhere: programs take the granularity they find for the size of a disk
-/// block.
+/// a hole.
 std::optional<std::uint64_t> seek_in_chunk(ChunkIndex index, const Slices& slices, std::uint64_t at, bool want_data) {
   std::uint64_t base = index.value * kChunkBytes;
-  auto view = chunk::ChunkView::of(slices);
-  for (auto& piece : view.pieces()) {
-    std::uint64_t begin = (base + piece.pos) & ~kPageMask,
-                  end = (base + piece.pos + piece.len + kPageMask) & ~kPageMask;
+  constexpr auto page = chunk::kHoleBytes;
+  for (auto stretch : chunk::ChunkView::of(slices).data()) {
+    std::uint64_t begin = base + stretch.begin / page * page, end = base + (stretch.end + page - 1) / page * page;
     if (end <= at) continue;
     if (want_data) return std::max(at, begin);
     if (begin > at) return at;

@@ -1,5 +1,6 @@
 """Counts what a volume's SQLite database should say about itself, from its nodes and edges alone."""
 import sqlite3
+import struct
 
 FILE, DIRECTORY = 1, 2
 TRASH = 0x7FFFFFFF10000000
@@ -66,6 +67,24 @@ class Recount:
             elif kind != DIRECTORY and inode in names and nlink != names[inode]:
                 lines.append(f"inode {inode}: nlink {nlink}, names {names[inode]}")
         return lines
+
+
+def reference_differences(path):
+    """Lines for every slice whose stored count of references is not the number of records and delayed entries that name it."""
+    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
+    database.text_factory = bytes  # JuiceFS appends records as text
+    counted = {}
+    for (records,) in database.execute("select slices from jfs_chunk"):
+        for _, slice_id, *_ in struct.iter_unpack(">IQIII", records):
+            counted[slice_id] = counted.get(slice_id, 0) + 1
+    for (entries,) in database.execute("select slices from jfs_delslices"):
+        for slice_id, _ in struct.iter_unpack(">QI", entries):
+            counted[slice_id] = counted.get(slice_id, 0) + 1
+    counted.pop(0, None)
+    stored = dict(database.execute("select chunkid, refs from jfs_chunk_ref where refs > 0"))
+    database.close()
+    return [f"slice {slice_id}: counted {counted.get(slice_id, 0)}, stored {stored.get(slice_id, 0)}"
+            for slice_id in sorted(counted.keys() | stored.keys()) if counted.get(slice_id, 0) != stored.get(slice_id, 0)]
 
 
 def schema(path):

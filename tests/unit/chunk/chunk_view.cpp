@@ -76,6 +76,18 @@ TEST(ChunkView, JoinsWhatContinuesItself) {
   EXPECT_EQ(view.pieces()[0], (Slice{0, SliceId{7}, 100, 0, 100}));
 }
 
+TEST(ChunkView, HolesAreToldInWholePages) {
+  auto data = [](std::uint32_t second) {
+    return ChunkView::of({{100, SliceId{1}, 10, 0, 10}, {second, SliceId{2}, 10, 0, 10}}).data();
+  };
+  EXPECT_TRUE(ChunkView::of({{0, SliceId{0}, 0, 0, 50}}).data().empty());
+  EXPECT_EQ(data(4096 + 4095), (std::vector<Stretch>{{100, 8201}})) << "the page between is not empty";
+  EXPECT_EQ(data(2 * 4096), (std::vector<Stretch>{{100, 110}, {8192, 8202}}));
+  EXPECT_EQ(data(110), (std::vector<Stretch>{{100, 120}}));
+  auto end = static_cast<std::uint32_t>(kChunkBytes);
+  EXPECT_EQ(data(end - 5), (std::vector<Stretch>{{100, 110}, {end - 5, end}}));
+}
+
 TEST(ChunkView, FindsTheFirstPieceAfterAPosition) {
   auto view = ChunkView::of({{10, SliceId{1}, 10, 0, 10}, {30, SliceId{2}, 10, 0, 10}});
   EXPECT_EQ(view.first_after(0)->pos, 10u);

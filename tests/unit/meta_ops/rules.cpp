@@ -114,12 +114,13 @@ TEST(MetaOps, CompactionReplacesOrGivesBack) {
     auto id = co_await v.client->new_slice_id();
     CO_ASSERT_OK(id);
     Slice with{0, *id, 200, 0, 200};
-    CO_ASSERT_OK(co_await compacted(*v.client, *file, ChunkIndex{0}, *seen, 0, 2, with));
+    CO_ASSERT_OK(co_await compacted(*v.client, *file, ChunkIndex{0}, *seen, 0, 2, {*id, 200, {with}}));
     EXPECT_EQ(v.released.size(), 2u);
     auto after = co_await read_slices(*v.client, *file, ChunkIndex{0});
     CO_ASSERT_OK(after);
     EXPECT_EQ(*after, (Slices{with, (*seen)[2]}));
-    auto again = co_await compacted(*v.client, *file, ChunkIndex{0}, *seen, 0, 2, Slice{0, SliceId{99}, 200, 0, 200});
+    auto again = co_await compacted(*v.client, *file, ChunkIndex{0}, *seen, 0, 2,
+                                    {SliceId{99}, 200, {{0, SliceId{99}, 200, 0, 200}}});
     EXPECT_EQ(error_of(again), ESTALE);
     EXPECT_EQ(v.released.back().id, SliceId{99});
   });

@@ -182,7 +182,7 @@ TEST(Sharing, ACompactionDisturbsWhoWatchesTheInode) {
   auto id = std::to_string(file.value);
   int fd = connect_to(server().port());  // as JuiceFS copies: it watches the inode, not the list
   EXPECT_EQ(ask(fd, "WATCH i" + id + "\r\n"), "+OK\r\n");
-  t.b.must(compacted(*t.b.client, file, ChunkIndex{0}, two, 0, 2, Slice{0, SliceId{9}, 20, 0, 20}));
+  t.b.must(compacted(*t.b.client, file, ChunkIndex{0}, two, 0, 2, {SliceId{9}, 20, {{0, SliceId{9}, 20, 0, 20}}}));
   EXPECT_EQ(ask(fd, "MULTI\r\n"), "+OK\r\n");
   EXPECT_EQ(ask(fd, "SET i1000 x\r\n"), "+QUEUED\r\n");
   EXPECT_EQ(ask(fd, "EXEC\r\n"), "*-1\r\n");

@@ -1,5 +1,5 @@
 #include "fakes.hpp"
-#include "vfs/compactor.hpp"
+#include "vfs/compaction_plan.hpp"
 
 namespace kiseki::vfs {
 namespace {
@@ -9,36 +9,8 @@ using fake::Rig;
 constexpr Ino kFile{7};
 constexpr ChunkIndex kFirst{0};
 
-TEST(CompactionPlan, LeavesBigLeadingSlicesAndTrimsHoles) {
-  constexpr std::uint32_t mib = 1 << 20;
-  EXPECT_FALSE(plan_compaction({}));
-  EXPECT_FALSE(plan_compaction({{0, SliceId{1}, 10, 0, 10}}));
-  auto small = plan_compaction({{0, SliceId{1}, 10, 0, 10}, {5, SliceId{2}, 10, 0, 10}});
-  ASSERT_TRUE(small);
-  EXPECT_EQ(small->first, 0u);
-  EXPECT_EQ(small->count, 2u);
-  EXPECT_EQ(small->end, 15u);
-  // A big first slice, untouched, then two small appends: only the small ones move.
-  auto append = plan_compaction(
-      {{0, SliceId{1}, 4 * mib, 0, 4 * mib}, {4 * mib, SliceId{2}, 10, 0, 10}, {4 * mib + 10, SliceId{3}, 10, 0, 10}});
-  ASSERT_TRUE(append);
-  EXPECT_EQ(append->first, 1u);
-  EXPECT_EQ(append->begin, 4 * mib);
-  // Written before it: its zeros would cover the big one, so all of it moves.
-  auto before = plan_compaction(
-      {{mib, SliceId{1}, 4 * mib, 0, 4 * mib}, {0, SliceId{2}, 10, 0, 10}, {6 * mib, SliceId{3}, 10, 0, 10}});
-  ASSERT_TRUE(before);
-  EXPECT_EQ(before->first, 0u);
-  auto holes =
-      plan_compaction({{100, SliceId{1}, 10, 0, 10}, {0, SliceId{0}, 0, 0, 50}, {200, SliceId{0}, 0, 0, 1000}});
-  ASSERT_TRUE(holes);
-  EXPECT_EQ(holes->begin, 100u);
-  EXPECT_EQ(holes->end, 110u);
-  EXPECT_EQ(holes->count, 3u);
-  EXPECT_FALSE(plan_compaction({{0, SliceId{0}, 0, 0, 50}, {0, SliceId{0}, 0, 0, 50}})) << "only holes";
-}
-
 TEST(Compaction, RandomChunksReadTheSameAfterwards) {
+  int compactions = 0;
   for (unsigned seed = 1; seed <= 20; ++seed) {
     SCOPED_TRACE(seed);
     Rig rig(32, 65536, 4);
@@ -52,15 +24,21 @@ TEST(Compaction, RandomChunksReadTheSameAfterwards) {
         CO_ASSERT_OK(co_await rig.write(kFile, at, bytes));
         CO_ASSERT_OK(co_await rig.flush(kFile));
         std::copy(bytes.begin(), bytes.end(), want.begin() + static_cast<std::ptrdiff_t>(at));
-        if (random() % 6 == 0) {
-          auto from = random() % 2'000'000, len = 1 + random() % 100'000;
+        if (random() % 4 == 0) {
+          auto from = random() % 2'000'000, len = 1 + random() % (seed % 2 ? 100'000 : 600'000);
           rig.meta->punch(kFile, kFirst, static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(len));
           rig.data->invalidate(kFile);
           std::fill_n(want.begin() + static_cast<std::ptrdiff_t>(from), len, std::byte{0});
         }
       }
+      auto before = rig.meta->chunks[{kFile, kFirst}];
+      auto plan = plan_compaction(before);
       CO_ASSERT_OK(co_await rig.data->compact(kFile, kFirst));
-      EXPECT_LE(rig.meta->records(kFile, kFirst), 12u);
+      auto& after = rig.meta->chunks[{kFile, kFirst}];
+      EXPECT_EQ(after.size(), plan ? before.size() - plan->count + plan->stretches.size() : before.size());
+      EXPECT_FALSE(plan_compaction(after)) << "nothing more to gain";
+      EXPECT_EQ(chunk::ChunkView::of(after).data(), chunk::ChunkView::of(before).data()) << "holes stay holes";
+      compactions += rig.meta->compactions;
       auto back = co_await rig.read(kFile, 0, 3'000'000, 3'000'000);
       CO_ASSERT_OK(back);
       EXPECT_TRUE(*back == want);
@@ -73,6 +51,51 @@ TEST(Compaction, RandomChunksReadTheSameAfterwards) {
       EXPECT_TRUE(*back == want);
     });
   }
+  EXPECT_GE(compactions, 15);
+}
+
+TEST(Compaction, OnlyDataIsWrittenAndReadBackFromBetweenTheHoles) {
+  Rig rig(32, 65536, 4);
+  rig.options.compaction = false;
+  fake::with(rig, [&]() -> asio::awaitable<void> {
+    std::vector<std::byte> want(10'000'000);
+    for (std::size_t turn = 0; turn < 2; ++turn)
+      for (std::size_t i = 0; i < 3; ++i) {
+        auto bytes = fake::pattern(100'000, i + turn);  // more than a block
+        auto at = 1'000 + i * 4'000'000;
+        CO_ASSERT_OK(co_await rig.write(kFile, at, bytes));
+        CO_ASSERT_OK(co_await rig.flush(kFile));
+        std::copy(bytes.begin(), bytes.end(), want.begin() + static_cast<std::ptrdiff_t>(at));
+      }
+    auto objects = rig.memory->count();
+    CO_ASSERT_OK(co_await rig.data->compact(kFile, kFirst));
+    EXPECT_EQ(rig.memory->count() - objects, 5u) << "300,000 bytes in blocks of 65,536";
+    auto list = rig.meta->chunks[{kFile, kFirst}];
+    CO_ASSERT_TRUE(list.size() == 3);
+    for (std::uint32_t i = 0; i < 3; ++i)
+      EXPECT_EQ(list[i], (Slice{1'000 + i * 4'000'000, list[0].id, 300'000, i * 100'000, 100'000}));
+    EXPECT_EQ(rig.meta->refs[list[0].id], 3);
+    for (auto [id, size] : rig.meta->released)
+      CO_ASSERT_OK(co_await chunk::remove_slice(rig.memory, rig.options.layout, id, size));
+    auto back = co_await rig.read(kFile, 0, 10'000'000, 10'000'000);
+    CO_ASSERT_OK(back);
+    EXPECT_TRUE(*back == want);
+  });
+}
+
+TEST(Compaction, AListOfHolesAloneGoes) {
+  Rig rig;
+  rig.options.compaction = false;
+  fake::with(rig, [&]() -> asio::awaitable<void> {
+    CO_ASSERT_OK(co_await rig.write(kFile, 0, pattern(10'000, 1)));
+    CO_ASSERT_OK(co_await rig.flush(kFile));
+    rig.meta->punch(kFile, kFirst, 0, 20'000);
+    auto objects = rig.memory->count();
+    CO_ASSERT_OK(co_await rig.data->compact(kFile, kFirst));
+    EXPECT_EQ(rig.meta->records(kFile, kFirst), 0u);
+    EXPECT_EQ(rig.meta->released.size(), 1u);
+    EXPECT_EQ(rig.memory->count(), objects) << "nothing is written for it";
+  });
 }
 
 TEST(Compaction, IsStartedByWritingAndByReading) {

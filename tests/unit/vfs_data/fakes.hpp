@@ -64,19 +64,22 @@ class Meta final : public SliceMeta {
     co_return written;
   }
   Async<void> compacted(Ino ino, ChunkIndex index, Slices seen, std::uint32_t first, std::uint32_t count,
-                        Slice with) override {
+                        meta::CompactedSlice with) override {
     std::lock_guard lock(mutex);
+    EXPECT_EQ(with.records.empty(), with.size == 0);
+    for (const auto& record : with.records)
+      EXPECT_TRUE(record.id == with.id && record.size == with.size && record.off + record.len <= record.size);
     auto& list = chunks[{ino, index}];
     if (seen.size() < first + count || list.size() < seen.size() ||
         !std::equal(seen.begin(), seen.end(), list.begin())) {
-      released.push_back({with.id, with.size});
+      if (with.size > 0) released.push_back({with.id, with.size});
       co_return posix(ESTALE);
     }
     for (auto i = first; i < first + count; ++i)
       if (--refs[list[i].id] == 0 && list[i].id.value != 0) released.push_back({list[i].id, list[i].size});
     list.erase(list.begin() + first, list.begin() + first + count);
-    list.insert(list.begin() + first, with);
-    ++refs[with.id];
+    list.insert(list.begin() + first, with.records.begin(), with.records.end());
+    refs[with.id] += static_cast<int>(with.records.size());
     sizes[with.id] = with.size;
     ++compactions;
     co_return Result<void>{};
