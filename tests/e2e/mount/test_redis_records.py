@@ -50,9 +50,9 @@ class Workload:
             self.close()
 
     def keep(self, fd):
-        self.open.append(fd)
-        if len(self.open) > 20:
+        if len(self.open) >= 20:
             self.close()
+        self.open.append(fd)
 
     def close(self):
         if self.open:
