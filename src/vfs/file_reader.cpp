@@ -11,9 +11,10 @@ namespace {
 constexpr std::size_t kZeroBytes = 1 << 20;
 alignas(4096) std::byte zeros[kZeroBytes];  // never written: the kernel's one zero page, over and over
 
-constexpr std::size_t kParallel = 16;  // blocks of one request fetched at once
+constexpr std::size_t kParallel = 16;  // blocks of one request, or one step of reading ahead, fetched at once
 constexpr int kRefetches = 3;          // of a slice list whose blocks are gone
 constexpr double kAheadShare = 0.3;    // of the arena, for all read-ahead under way
+constexpr double kUnreadShare = 0.5;   // of the block cache, for what streams have not come to yet
 
 std::error_code honest(std::error_code error) {
   int err = to_errno(error);
@@ -119,22 +120,27 @@ ReadReply FileReader::reply_of(Plan& plan) {
   return reply;
 }
 
-bool FileReader::tight() const {
-  if (arena_.waiting() > 0) return true;
-  auto wanted =
-      static_cast<double>(std::max(0, streaming_->load())) * static_cast<double>(blocks_.layout().block_bytes);
-  return wanted > 0.5 * static_cast<double>(blocks_.cache().capacity_bytes());
+AheadRoom FileReader::ahead_room() const {
+  if (arena_.waiting() > 0) return {};
+  auto share = [](double part, std::size_t bytes) {
+    return static_cast<std::size_t>(part * static_cast<double>(bytes));
+  };
+  auto streams = static_cast<std::size_t>(std::max(1, streaming_->load()));
+  auto window = share(kUnreadShare, blocks_.cache().capacity_bytes()) / streams;
+  if (window < blocks_.layout().block_bytes) return {};
+  auto most = share(kAheadShare, arena_.limit_bytes()), under_way = ahead_bytes_.load();
+  return {window, most - std::min(most, under_way)};
 }
+
+/// Whether memory has no block to spare for what is only likely to be read.
+bool FileReader::tight() const { return ahead_room().window == 0; }
 
 std::optional<ReadReply> FileReader::read_now(ReadStream& stream, Ino ino, std::uint64_t offset, std::uint32_t size,
                                               std::uint64_t length, const FileVersion& version) {
-  auto ahead = stream.advance(offset, size, length, tight());
+  auto ahead = stream.advance(offset, size, length, ahead_room());
   if (!ahead.empty()) {
-    auto most = static_cast<std::size_t>(kAheadShare * static_cast<double>(arena_.limit_bytes()));
-    if (ahead_bytes_ + ahead.size() <= most) {
-      ahead_bytes_ += ahead.size();
-      tasks_.spawn(options_.here(), read_ahead(ino, ahead, version, ahead.size()));
-    }
+    ahead_bytes_ += ahead.size();
+    tasks_.spawn(options_.here(), read_ahead(ino, ahead, version, ahead.size()));
   }
   Plan plan;
   for (auto at = offset, end = offset + size; at < end;) {
@@ -273,7 +279,7 @@ asio::awaitable<void> FileReader::read_ahead(Ino ino, ByteRange range, FileVersi
     };
     loads.push_back(load(blocks_, need.block));
   }
-  if (!loads.empty()) (void)co_await fan_out(std::move(loads), 4);
+  if (!loads.empty()) (void)co_await fan_out(std::move(loads), kParallel);
 }
 
 }  // namespace kiseki::vfs

@@ -51,6 +51,7 @@ class FileReader {
   Async<void> load_blocks(std::shared_ptr<Plan> plan, bool sequential);
   Async<void> load_ranges(std::shared_ptr<Plan> plan);
   bool worth_whole(const Need& need, bool sequential) const;
+  AheadRoom ahead_room() const;
   bool tight() const;
   asio::awaitable<void> read_ahead(Ino ino, ByteRange range, FileVersion version, std::size_t counted);
 

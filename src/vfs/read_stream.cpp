@@ -29,7 +29,7 @@ bool ReadStream::sequential() const {
   return window_ > 0;
 }
 
-ByteRange ReadStream::advance(std::uint64_t offset, std::uint64_t size, std::uint64_t length, bool tight) {
+ByteRange ReadStream::advance(std::uint64_t offset, std::uint64_t size, std::uint64_t length, AheadRoom room) {
   std::lock_guard lock(mutex_);
   bool same_pass =
       next_ > 0 && offset + kDisorder >= next_ && offset <= next_ + kDisorder && (offset != 0 || next_ <= kDisorder);
@@ -37,13 +37,13 @@ ByteRange ReadStream::advance(std::uint64_t offset, std::uint64_t size, std::uin
   next_ = std::max(next_, offset + size);
   passed_ += size;
   if (window_ == 0 && same_pass && passed_ > size) set_window(std::min(limits_.block_bytes, limits_.most));
-  if (tight && window_ > limits_.block_bytes) set_window(window_ / 2);
-  if (!tight && window_ > 0 && passed_ >= window_) set_window(std::min(window_ * 2, limits_.most));
+  // Early, so that a store far away is soon kept busy: who stops has been brought at most four times what was read.
+  while (window_ > 0 && window_ < limits_.most && passed_ >= window_ / 2)
+    set_window(std::min(window_ * 2, limits_.most));
   ahead_ = std::max(ahead_, next_);
-  auto until = std::min(length, next_ + window_);
+  auto until = std::min({length, next_ + std::min(window_, room.window), ahead_ + room.start});
   // In steps of half a block at least: a request per read would be more work than it saves.
-  if (tight || window_ == 0 || until <= ahead_ || (until - ahead_ < limits_.block_bytes / 2 && until < length))
-    return *ByteRange::of(next_, 0);
+  if (until <= ahead_ || (until - ahead_ < limits_.block_bytes / 2 && until < length)) return *ByteRange::of(next_, 0);
   auto range = *ByteRange::of(ahead_, until - ahead_);
   ahead_ = until;
   return range;

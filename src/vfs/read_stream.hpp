@@ -17,6 +17,12 @@ struct ReadaheadLimits {
   std::uint64_t most = 32 << 20;
 };
 
+/// What memory leaves for reading ahead at this moment.
+struct AheadRoom {
+  std::uint64_t window = 0;  ///< of each stream: what was fetched further ahead would be evicted before it is read
+  std::uint64_t start = 0;   ///< bytes that may join those under way
+};
+
 /// Recognises a sequential reader of one handle and says what to fetch before it asks. Requests of one reader may
 /// arrive out of order and on several loops (the kernel's own read-ahead does that). Thread-safe.
 struct ReadStream {
@@ -25,9 +31,9 @@ struct ReadStream {
       : limits_(limits), streaming_(std::move(streaming)) {}
   ~ReadStream();
 
-  /// Notes a read of [offset, offset + size) of a file of `length` bytes; returns what to read ahead now (maybe empty).
-  /// `tight`: memory is short, so the window shrinks.
-  ByteRange advance(std::uint64_t offset, std::uint64_t size, std::uint64_t length, bool tight);
+  /// Notes a read of [offset, offset + size) of a file of `length` bytes; returns what to read ahead now (maybe empty),
+  /// which the caller then does: what there is no room for now comes later, in order.
+  ByteRange advance(std::uint64_t offset, std::uint64_t size, std::uint64_t length, AheadRoom room);
   bool sequential() const;
 
  private:

@@ -374,6 +374,32 @@ TEST(FileData, ASequentialReaderFindsBlocksReadAhead) {
   });
 }
 
+TEST(FileData, AWindowLargerThanMemoryFetchesEachBlockOnceAndEarly) {
+  Rig rig(32, 1 << 20, 16);
+  rig.options.max_readahead = 256 << 20;
+  fake::with(rig, [&]() -> asio::awaitable<void> {
+    auto bytes = pattern(96 << 20, 17);
+    for (std::size_t at = 0; at < bytes.size(); at += 8 << 20)
+      CO_ASSERT_OK(co_await rig.write(kFile, at, std::span(bytes).subspan(at, 8 << 20)));
+    CO_ASSERT_OK(co_await rig.flush(kFile));
+    CO_ASSERT_OK(co_await rig.close());
+    rig.store->gate([](object::Method, object::ObjectKey) -> asio::awaitable<void> {
+      co_await sleep_for(std::chrono::milliseconds(2));
+    });
+    rig.open(co_await asio::this_coro::executor);
+    auto stream = rig.data->open_stream(kFile);
+    rig.ready_reads = 0;
+    for (std::uint32_t at = 0; at < bytes.size(); at += 1 << 20) {
+      auto got = co_await rig.read(kFile, at, 1 << 20, bytes.size(), stream.get());
+      CO_ASSERT_OK(got);
+      EXPECT_TRUE(std::equal(got->begin(), got->end(), bytes.begin() + at));
+      co_await sleep_for(std::chrono::microseconds(500));
+    }
+    EXPECT_EQ(rig.store->requests(object::Method::get), 96u) << "each block once";
+    EXPECT_GE(rig.ready_reads, 70) << "of 96: the reader waits for few";
+  });
+}
+
 TEST(FileData, ARandomReadOfAColdBlockFetchesJustWhatItAsks) {
   // SEMANTICS: what small random reads fetch of a block is not checked
   Rig rig;
