@@ -283,7 +283,8 @@ void MountedVolume::start_metrics() {
   if (plan_.background_jobs) meter_->follow_usage();
   if (plan_.metrics.empty()) return;
   metrics_ = std::make_unique<net::MetricsServer>(runtime_);
-  auto started = metrics_->start(plan_.metrics, plan_.metrics_given ? net::IfBusy::fail : net::IfBusy::any_port);
+  auto if_busy = !plan_.metrics_given ? net::IfBusy::any_port : resumed_ ? net::IfBusy::wait : net::IfBusy::fail;
+  auto started = metrics_->start(plan_.metrics, if_busy);
   if (started) {
     log::info("metrics.listening", {{"address", metrics_->address()}});
   } else {

@@ -156,6 +156,7 @@ struct MetricsServer::State {
   explicit State(Runtime& r)
       : runtime(r), home(r.executor(0)), acceptor(home), free_places(kMaxConnections), tasks(home) {}
   asio::awaitable<void> accept_loop();
+  asio::awaitable<void> accept_when_free(tcp::endpoint endpoint);
   asio::awaitable<void> serve(tcp::socket socket, Semaphore::Permit place);
 
   Runtime& runtime;
@@ -181,6 +182,17 @@ asio::awaitable<void> MetricsServer::State::accept_loop() {
   }
 }
 
+asio::awaitable<void> MetricsServer::State::accept_when_free(tcp::endpoint endpoint) {
+  constexpr auto kPause = std::chrono::milliseconds(100);
+  Result<void> listening = posix(EADDRINUSE);
+  for (int tries = 0; tries < 100 && !listening; ++tries) {
+    co_await sleep_for(kPause);
+    listening = listen_on(acceptor, endpoint);
+  }
+  if (listening) co_return co_await accept_loop();
+  log::error("metrics_server.not_listening", {{"address", address}, {"why", listening.error()}});
+}
+
 asio::awaitable<void> MetricsServer::State::serve(tcp::socket socket, Semaphore::Permit place) {
   auto held = std::move(place);
   Connection connection(std::move(socket), runtime);
@@ -201,11 +213,12 @@ Result<std::uint16_t> MetricsServer::start(std::string_view host_port, IfBusy if
     endpoint.port(0);
     listening = listen_on(acceptor, endpoint);
   }
-  if (!listening) return listening.error();
-  auto local = acceptor.local_endpoint();
+  bool later = !listening && listening.error() == posix(EADDRINUSE) && if_busy == IfBusy::wait;
+  if (!listening && !later) return listening.error();
+  auto local = later ? endpoint : acceptor.local_endpoint();
   auto v6 = local.address().is_v6();
   state_->address = fmt::format("{}{}{}:{}", v6 ? "[" : "", local.address().to_string(), v6 ? "]" : "", local.port());
-  state_->tasks.spawn(state_->accept_loop());
+  state_->tasks.spawn(later ? state_->accept_when_free(endpoint) : state_->accept_loop());
   return local.port();
 }
 

@@ -11,8 +11,9 @@
 
 namespace kiseki::net {
 
-/// What to do when the port asked for is taken.
-enum class IfBusy { fail, any_port };
+/// What to do when the port asked for is taken. `wait`: listen there as soon as it is free, for ten seconds; the kernel
+/// still closes the sockets of a process that was killed.
+enum class IfBusy { fail, any_port, wait };
 
 /// Serves GET /metrics (Prometheus text) and GET /healthz over HTTP/1.1 to at most 32 connections at a time, on loop 0.
 /// A request that takes longer than 30 s to come or to be answered ends its connection.
@@ -26,7 +27,7 @@ class MetricsServer {
   /// Answers the port. Errors: EINVAL (not HOST:PORT), EADDRNOTAVAIL (unknown host, foreign address), EADDRINUSE,
   /// EACCES.
   Result<std::uint16_t> start(std::string_view host_port, IfBusy if_busy = IfBusy::fail);
-  /// "HOST:PORT" as it listens; empty before start.
+  /// "HOST:PORT" as it listens, or will; empty before start.
   const std::string& address() const;
   /// Ends every connection; then no coroutine of ours exists. Any loop.
   asio::awaitable<void> close();

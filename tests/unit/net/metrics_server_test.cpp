@@ -163,5 +163,25 @@ TEST_F(MetricsServerTest, SaysWhyItCannotListen) {
   runtime_.wait(second.close());
 }
 
+TEST_F(MetricsServerTest, ListensOnceItsPredecessorHasLetGo) {
+  auto port = start();
+  auto taken = "127.0.0.1:" + std::to_string(port);
+  MetricsServer second(runtime_), third(runtime_);
+  EXPECT_EQ(second.start(taken, IfBusy::wait).value(), port);
+  EXPECT_EQ(second.address(), taken);
+  EXPECT_TRUE(third.start(taken, IfBusy::wait));
+  runtime_.wait(third.close());  // one that waits can be closed
+  runtime_.wait(server_.close());
+  std::string answer;
+  for (auto end = std::chrono::steady_clock::now() + std::chrono::seconds(15);
+       answer.empty() && std::chrono::steady_clock::now() < end;) {
+    RawClient client(port);
+    client.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    if (client.connected()) answer = client.response();
+  }
+  EXPECT_NE(answer.find("ok\n"), std::string::npos);
+  runtime_.wait(second.close());
+}
+
 }  // namespace
 }  // namespace kiseki::net
