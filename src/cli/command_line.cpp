@@ -59,6 +59,18 @@ Failure unknown_option(const Verb* verb, std::string_view word) {
                  fmt::format("unknown option {} of {}; see kiseki {} --help", word, verb->name, verb->name)};
 }
 
+/// Verbs of JuiceFS that we lack: what makes a volume ours is in its formats, so JuiceFS can do these meanwhile.
+constexpr std::string_view kOnlyJuicefs[] = {"quota",  "destroy",   "gc",    "fsck",    "restore", "dump",    "load",
+                                             "tier",   "changelog", "stats", "profile", "debug",   "summary", "bench",
+                                             "warmup", "rmr",       "sync",  "clone",   "compact", "gateway", "webdav"};
+
+Failure unknown_verb(std::string_view word) {
+  bool theirs = std::ranges::find(kOnlyJuicefs, word) != std::end(kOnlyJuicefs);
+  auto help = theirs ? fmt::format("kiseki cannot do it yet; `juicefs {}` works on the same volume", word)
+                     : std::string("see kiseki --help");
+  return Failure{Exit::unknown_verb, fmt::format("No help topic for '{}'; {}", word, help)};
+}
+
 }  // namespace
 
 Try<CommandLine> parse_command_line(const std::vector<std::string>& words) {
@@ -66,7 +78,7 @@ Try<CommandLine> parse_command_line(const std::vector<std::string>& words) {
   auto verb = verb_at(words);
   if (verb < words.size()) {
     out.verb = find_verb(words[verb]);
-    if (!out.verb) return Failure{Exit::unknown_verb, fmt::format("No help topic for '{}'", words[verb])};
+    if (!out.verb) return unknown_verb(words[verb]);
   }
   for (std::size_t i = 0; i < words.size(); ++i) {
     if (i == verb) continue;

@@ -38,7 +38,7 @@ class Changer {
     }
   }
 
-  void storage();
+  Try<void> storage();
   void limits();
   void features();
   void change_log();
@@ -61,11 +61,12 @@ std::string number(T value) {
   return std::to_string(value);
 }
 
-void Changer::storage() {
+Try<void> Changer::storage() {
   bool changed = false;
   if (given("storage")) changed |= set("storage", &Format::storage, settings_.text("storage"), plain);
   if (given("bucket")) {
-    changed |= set("bucket", &Format::bucket, stored_bucket(out_.wanted.storage, settings_.text("bucket")), plain);
+    TRY(auto bucket, stored_bucket(out_.wanted.storage, settings_.text("bucket")));
+    changed |= set("bucket", &Format::bucket, std::move(bucket), plain);
   }
   if (changed) risk("blocks written so far are not moved: what is not in the new place cannot be read");
   if (given("access-key")) changed |= set("access-key", &Format::access_key, settings_.text("access-key"), plain);
@@ -75,6 +76,7 @@ void Changer::storage() {
   if (given("encrypt-secret") && settings_.on("encrypt-secret"))
     set("encrypt-secret", &Format::key_encrypted, true, shown);
   out_.storage_changed = changed;
+  return boost::system::in_place_value;
 }
 
 void Changer::limits() {
@@ -189,7 +191,7 @@ std::string human_bytes(std::uint64_t bytes) {
 
 Try<ConfigChanges> config_changes(const Settings& settings, const Format& now) {
   Changer changer(settings, now);
-  changer.storage();
+  TRY_CHECK(changer.storage());
   changer.limits();
   changer.features();
   changer.change_log();

@@ -4,6 +4,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -92,6 +93,8 @@ Try<ConfigFile> ConfigFile::parse(std::string_view text, const std::string& path
 }
 
 Try<ConfigFile> ConfigFile::load(const std::string& path) {
+  if (std::error_code ignored; std::filesystem::is_directory(path, ignored))
+    return failure(fmt::format("cannot read the configuration file {}", path), posix(EISDIR));
   std::ifstream in(path);
   std::stringstream text;
   if (!in || !(text << in.rdbuf())) {

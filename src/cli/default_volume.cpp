@@ -15,7 +15,7 @@ Try<std::string> default_volume_url() {
   if (!is_missing_database(url)) return url;
   TRY_CHECK(make_directories(dir, 0700));
   auto format = new_format("default");
-  format.bucket = stored_bucket("file", dir + "/data");
+  TRY(format.bucket, stored_bucket("file", dir + "/data"));
   if (auto made = make_volume(url, std::move(format)); !made) {
     return Failure{Exit::failed,
                    fmt::format("the default volume in {} cannot be made: {}", dir, made.error().sentence)};

@@ -43,6 +43,7 @@ struct Flag {
     std::string_view about_env = {};  ///< variable that changes the flag's meaning without being its value
     Effect effect = Effect::works;
     bool hidden = false;
+    bool needed = false;  ///< text only: an empty one is refused
   } more = {};
 };
 using Flags = std::span<const Flag>;

@@ -106,6 +106,8 @@ Try<Value> parse_value(const Flag& flag, std::string_view origin, std::string_vi
     return Failure{Exit::failed,
                    fmt::format("{}: \"{}\" is not valid; allowed: {}", origin, text, type_hint(flag.type))};
   }
+  if (flag.more.needed && text.empty())
+    return Failure{Exit::failed, fmt::format("{}: a value is missing; allowed: {}", origin, flag.help)};
   if (flag.more.allowed.empty()) return value;
   if (!is_range(flag.more.allowed)) {
     if (among(flag.more.allowed, text)) return value;

@@ -38,8 +38,14 @@ constexpr Flag kGlobal[] = {
 };
 
 constexpr Flag kFormat[] = {
-    {"storage", "", kText, "file", "kind of object store", "STORAGE"},
-    {"bucket", "", kText, "/var/jfs", "directory or bucket URL of the store (users: ~/.juicefs/local)", "STORAGE"},
+    {"storage", "", kText, "file", "kind of object store", "STORAGE", {.needed = true}},
+    {"bucket",
+     "",
+     kText,
+     "/var/jfs",
+     "directory or bucket URL of the store (users: ~/.juicefs/local)",
+     "STORAGE",
+     {.needed = true}},
     {"access-key", "", kText, "", "access key of the store", "STORAGE", {.env = "ACCESS_KEY"}},
     {"secret-key", "", kText, "", "secret key of the store", "STORAGE", {.env = "SECRET_KEY"}},
     {"session-token", "", kText, "", "session token of the store", "STORAGE", {.env = "SESSION_TOKEN"}},
@@ -94,8 +100,8 @@ constexpr Flag kFormat[] = {
 };
 
 constexpr Flag kConfig[] = {
-    {"storage", "", kText, "file", "kind of object store", "STORAGE"},
-    {"bucket", "", kText, "/var/jfs", "directory or bucket URL of the store", "STORAGE"},
+    {"storage", "", kText, "file", "kind of object store", "STORAGE", {.needed = true}},
+    {"bucket", "", kText, "/var/jfs", "directory or bucket URL of the store", "STORAGE", {.needed = true}},
     {"access-key", "", kText, "", "new access key (the environment is not read)", "STORAGE"},
     {"secret-key", "", kText, "", "new secret key (the environment is not read)", "STORAGE"},
     {"session-token", "", kText, "", "new session token (the environment is not read)", "STORAGE"},
@@ -161,7 +167,7 @@ constexpr Flag kUmount[] = {
 };
 
 constexpr Flag kObjbench[] = {
-    {"storage", "", kText, "file", "kind of object store", "STORAGE"},
+    {"storage", "", kText, "file", "kind of object store", "STORAGE", {.needed = true}},
     {"access-key", "", kText, "", "access key of the store", "STORAGE", {.env = "ACCESS_KEY"}},
     {"secret-key", "", kText, "", "secret key of the store", "STORAGE", {.env = "SECRET_KEY"}},
     {"session-token", "", kText, "", "session token of the store", "STORAGE", {.env = "SESSION_TOKEN"}},

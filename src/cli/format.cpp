@@ -20,9 +20,9 @@ Try<void> apply_storage(const Settings& settings, meta::Format& format, bool fre
   auto wants = [&](std::string_view flag) { return fresh || settings.given(flag); };
   if (wants("storage")) format.storage = settings.text("storage");
   if (settings.given("bucket")) {
-    format.bucket = stored_bucket(format.storage, settings.text("bucket"));
+    TRY(format.bucket, stored_bucket(format.storage, settings.text("bucket")));
   } else if (fresh) {
-    format.bucket = stored_bucket(format.storage, default_bucket());
+    TRY(format.bucket, stored_bucket(format.storage, default_bucket()));
   }
   if (wants("access-key")) format.access_key = settings.text("access-key");
   if (wants("secret-key")) format.secret_key = settings.text("secret-key");
@@ -95,7 +95,9 @@ Try<meta::Format> wanted_format(const Settings& settings, meta::Format format, b
 }
 
 void tell(const meta::Format& format) {
-  log::info("format.done", {{"volume", format.name}, {"settings", format.redacted().to_json()}});
+  auto shown = format.redacted();
+  log::info("format.done",
+            {{"volume", shown.name}, {"storage", shown.storage}, {"bucket", shown.bucket}, {"uuid", shown.uuid}});
 }
 
 Try<int> make_new(const Settings& settings, const std::string& url, const std::string& name) {
@@ -134,12 +136,12 @@ Try<int> run_format(const Settings& settings) {
         Exit::failed,
         fmt::format("\"{}\" is not a volume name; allowed: 3 to 63 of a-z, 0-9 and -, not - at the ends", name)};
   }
-  if (is_missing_database(url)) return make_new(settings, url, name);
-  {
-    TRY(auto meta, MetaAccess::open(url, meta::OpenMode::create));
+  TRY(auto meta, MetaAccess::find(url));
+  if (meta) {
     auto existing = meta->runtime().wait(meta::read_format(meta->engine()));
     if (existing) return change_existing(settings, *meta, *existing, name);
     if (existing.error().code != posix(ENOENT)) return as_failure(existing.error());
+    meta.reset();
   }
   return make_new(settings, url, name);
 }

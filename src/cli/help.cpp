@@ -55,6 +55,19 @@ constexpr std::string_view kWhereFrom =
     "  Sizes: 64K 300M 1.5G (powers of 1024). Times: 90, 100ms, 1h30m, 2d. Flags may stand anywhere, -x and --x "
     "alike.\n";
 
+constexpr std::string_view kMetaUrls =
+    "\nMETA-URL\n"
+    "  sqlite3://PATH                            a file on a local disk (PATH from the working directory, or "
+    "absolute)\n"
+    "  redis://[[USER]:PASSWORD@]HOST[:PORT]/DB  a Redis server; with TLS rediss://, by its socket unix://PATH?db=DB\n"
+    "  redis://MASTER,HOST:PORT,HOST:PORT/DB     the master that these Sentinels name\n"
+    "  redis://HOST:PORT,HOST:PORT/DB            a Redis Cluster; the volume is the keys {DB}...\n"
+    "  Options behind ?, joined by &. sqlite3: _sync=FULL (each commit survives a power cut), _timeout=MILLISECONDS.\n"
+    "  redis: wait-replicas=N (a change counts once N replicas have it), tls-ca-cert-file, tls-cert-file, "
+    "tls-key-file,\n"
+    "  tls-server-name, insecure-skip-verify=true, read-timeout=30s. A password is better kept out of the URL: in\n"
+    "  META_PASSWORD, in the file META_PASSWORD_FILE; that of Sentinels in SENTINEL_PASSWORD.\n";
+
 constexpr std::string_view kReadMore =
     "\nREAD MORE\n"
     "  README.md (first steps), SEMANTICS.md (what applications may rely on), conf/kiseki.toml (every key explained)\n";
@@ -65,6 +78,7 @@ std::string help_of(const Verb& verb) {
   std::string out = fmt::format("kiseki {} - {}\n\nUSAGE\n  kiseki {}{}{}{}\n\n{}\n\nEXAMPLES\n{}", verb.name,
                                 verb.summary, verb.name, verb.flags().empty() ? "" : " [OPTIONS]",
                                 verb.arguments.empty() ? "" : " ", verb.arguments, verb.about, verb.examples);
+  if (verb.arguments.find("META-URL") != std::string_view::npos) out += kMetaUrls;
   add_flags(out, verb.flags());
   add_flags(out, global_flags());
   if (verb.outside_values) out += kWhereFrom;

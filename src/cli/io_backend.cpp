@@ -1,6 +1,7 @@
 #include "cli/io_backend.hpp"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -21,11 +22,26 @@ std::string reason(int error) {
   return "io_uring is forbidden on this host (a container's seccomp profile, or kernel.io_uring_disabled); allow it";
 }
 
+/// The many connections and files of a busy mount need more than the 1024 that shells give.
+Try<void> raise_open_files() {
+  constexpr rlim_t kLeast = 64;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return boost::system::in_place_value;
+  if (limit.rlim_max < kLeast)
+    return Failure{Exit::failed, fmt::format("only {} open files are allowed here, and {} are needed at least: raise "
+                                             "that (ulimit -n; LimitNOFILE= of a service)",
+                                             limit.rlim_max, kLeast)};
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  return boost::system::in_place_value;
+}
+
 }  // namespace
 
 void remember_arguments(int argc, char** argv) { g_arguments.assign(argv, argv + argc); }
 
 Try<void> ensure_io_backend() {
+  TRY_CHECK(raise_open_files());
   if (io_backend_usable()) return boost::system::in_place_value;
   auto why = reason(errno);
   std::error_code ec;

@@ -1,5 +1,7 @@
 #include "cli/meta_access.hpp"
 
+#include <fmt/format.h>
+
 #include "cli/io_backend.hpp"
 #include "cli/locations.hpp"
 #include "meta/volume_format.hpp"
@@ -20,18 +22,39 @@ MetaAccess::~MetaAccess() {
   engine_.reset();
 }
 
+meta::Explained<void> MetaAccess::open_engine(const std::string& url, meta::OpenMode mode) {
+  auto engine = meta::open_engine(url, mode, runtime_);
+  if (!engine) return engine.error();
+  engine_ = std::move(*engine);
+  url_ = url;
+  return {};
+}
+
 Try<std::unique_ptr<MetaAccess>> MetaAccess::open(const std::string& url, meta::OpenMode mode, unsigned loops) {
   TRY_CHECK(ensure_io_backend());
   std::unique_ptr<MetaAccess> out(new MetaAccess(loops));
-  auto engine = meta::open_engine(url, mode, out->runtime_);
-  if (!engine) return as_failure(engine.error());
-  out->engine_ = std::move(*engine);
+  if (auto opened = out->open_engine(url, mode); !opened) return as_failure(opened.error());
   return out;
+}
+
+Try<std::unique_ptr<MetaAccess>> MetaAccess::find(const std::string& url) {
+  TRY_CHECK(ensure_io_backend());
+  std::unique_ptr<MetaAccess> out(new MetaAccess(1));
+  auto opened = out->open_engine(url, meta::OpenMode::existing);
+  if (!opened && opened.error().code == posix(ENOENT)) return std::unique_ptr<MetaAccess>();
+  if (!opened) return as_failure(opened.error());
+  return out;
+}
+
+Failure no_format(const meta::Failure& why, const std::string& url) {
+  if (why.code != posix(ENOENT)) return as_failure(why);
+  auto shown = shown_meta_url(url);
+  return Failure{Exit::failed, fmt::format("no volume at {}; create one with `kiseki format {} NAME`", shown, shown)};
 }
 
 Try<meta::Format> MetaAccess::read_format() {
   auto format = runtime_.wait(meta::read_format(*engine_));
-  if (!format) return as_failure(format.error());
+  if (!format) return no_format(format.error(), url_);
   return std::move(*format);
 }
 

@@ -17,6 +17,9 @@ namespace kiseki::cli {
 
 inline Failure as_failure(meta::Failure why) { return Failure{Exit::failed, std::move(why.message)}; }
 
+/// The sentence for settings that cannot be read: a database without a volume gets the command that makes one.
+Failure no_format(const meta::Failure& why, const std::string& url);
+
 /// Whether the database of this URL is a file that is not there. (Opening would make it.)
 bool is_missing_database(const std::string& url);
 
@@ -25,6 +28,8 @@ class MetaAccess {
   /// Opens the engine. Fails when the URL is bad, or the database cannot be opened or is missing though it may not be
   /// made. `loops`: threads that serve it.
   static Try<std::unique_ptr<MetaAccess>> open(const std::string& url, meta::OpenMode mode, unsigned loops = 1);
+  /// The same for a volume that may be there; nullptr: no database, or one without the tables of a volume.
+  static Try<std::unique_ptr<MetaAccess>> find(const std::string& url);
   ~MetaAccess();
 
   Runtime& runtime() { return runtime_; }
@@ -38,6 +43,8 @@ class MetaAccess {
 
  private:
   explicit MetaAccess(unsigned loops);
+  meta::Explained<void> open_engine(const std::string& url, meta::OpenMode mode);
+  std::string url_;
   Runtime runtime_;
   std::shared_ptr<SystemClock> clock_ = std::make_shared<SystemClock>();
   std::shared_ptr<meta::MetaEngine> engine_;

@@ -68,6 +68,17 @@ Try<std::map<std::string, std::string>> labels_of(const Settings& settings) {
   return out;
 }
 
+/// HOST:PORT, :PORT, or nothing: no metrics.
+Try<std::string> metrics_address(const Settings& settings) {
+  auto address = settings.text("metrics");
+  auto colon = address.rfind(':');
+  if (address.empty()) return address;
+  if (colon != std::string::npos && whole_number<std::uint16_t>(std::string_view(address).substr(colon + 1)))
+    return address;
+  return Failure{Exit::failed, fmt::format("{}: \"{}\" is not valid; allowed: HOST:PORT, or nothing for no metrics",
+                                           settings.origin("metrics"), address)};
+}
+
 Try<void> plan_memory(const Settings& settings, MountPlan& plan) {
   plan.buffer_bytes = settings.count("buffer-size");
   plan.readahead_bytes = settings.count("max-readahead");
@@ -166,8 +177,8 @@ void plan_cache(const Settings& settings, MountPlan& plan) {
 }
 
 void plan_store(const Settings& settings, MountPlan& plan) {
-  if (settings.given("storage")) plan.storage = settings.text("storage");
-  if (settings.given("bucket")) plan.bucket = settings.text("bucket");
+  if (!settings.text("storage").empty()) plan.storage = settings.text("storage");
+  if (!settings.text("bucket").empty()) plan.bucket = settings.text("bucket");
   plan.get_timeout = duration_cast<milliseconds>(settings.duration("get-timeout"));
   plan.put_timeout = duration_cast<milliseconds>(settings.duration("put-timeout"));
   plan.io_tries = static_cast<unsigned>(settings.integer("io-retries")) + 1;
@@ -187,10 +198,6 @@ void plan_store(const Settings& settings, MountPlan& plan) {
 }  // namespace
 
 Try<MountPlan> plan_mount(const Settings& settings) {
-  if (settings.text("fuse-transport") == "uring") {
-    return Failure{Exit::failed, fmt::format("{}: uring is not supported by this version yet; allowed: auto, dev",
-                                             settings.origin("fuse-transport"))};
-  }
   MountPlan plan;
   const auto& arguments = settings.arguments();
   TRY(plan.mount_point, checked_mount_point(arguments.back()));
@@ -201,7 +208,7 @@ Try<MountPlan> plan_mount(const Settings& settings) {
   plan_store(settings, plan);
   plan_kernel_side(settings, plan);
   TRY_CHECK(plan_volume(settings, plan));
-  plan.metrics = settings.text("metrics");
+  TRY(plan.metrics, metrics_address(settings));
   plan.metrics_given = settings.given("metrics");
   TRY(plan.labels, labels_of(settings));
   if (arguments.size() == 2) {

@@ -80,7 +80,7 @@ Try<void> MountedVolume::open_metadata(SessionId reuse, std::function<void(std::
   if (!engine) return as_failure(engine.error());
   engine_ = std::move(*engine);
   auto format = runtime_.wait(meta::read_format(*engine_));
-  if (!format) return as_failure(format.error());
+  if (!format) return no_format(format.error(), plan_.meta_url);
   format_ = std::move(*format);
   TRY_CHECK(check_data_features(*format_));
   if (format_->change_log && !plan_.client.read_only)
@@ -101,6 +101,10 @@ Try<void> MountedVolume::open_metadata(SessionId reuse, std::function<void(std::
                                                                          .on_volume_lost = std::move(lost),
                                                                          .on_format_changed = follow});
   auto joined = runtime_.wait(membership_->start());
+  if (!joined && joined.error() == posix(EROFS))
+    return Failure{Exit::failed, fmt::format("{} cannot be written by this user: give it the file and its directory, "
+                                             "or mount with --read-only",
+                                             shown_meta_url(plan_.meta_url))};
   if (!joined)
     return failure(fmt::format("cannot register this mount in {}", shown_meta_url(plan_.meta_url)), joined.error());
   return boost::system::in_place_value;
@@ -124,20 +128,23 @@ void MountedVolume::reopen_store(const meta::Format& format) {
   std::lock_guard lock(opening_store_);
   if (!buckets_) return;  // it will be opened as it now is
   auto spec = spec_of(format);
-  if (same_buckets(spec, spec_)) return;
-  if (auto why = object::reopen_buckets(*buckets_, spec, runtime_); !why.empty()) {
+  if (spec && same_buckets(*spec, spec_)) return;
+  auto why = spec ? object::reopen_buckets(*buckets_, *spec, runtime_) : spec.error().sentence;
+  if (!why.empty()) {
     log::error("mount.store_not_changed",
                {{"why", why}, {"remedy", "this mount goes on as before; correct the setting with kiseki config"}});
     return;
   }
-  spec_ = std::move(spec);
+  spec_ = std::move(*spec);
   log::info("mount.store_changed", {{"store", buckets_->describe()}});
 }
 
-object::StoreSpec MountedVolume::spec_of(const meta::Format& format) const {
+Try<object::StoreSpec> MountedVolume::spec_of(const meta::Format& format) const {
   auto spec = store_spec(format);
   if (plan_.storage) spec.storage = *plan_.storage;
-  if (plan_.bucket) spec.bucket = stored_bucket(spec.storage, *plan_.bucket);
+  if (plan_.bucket) {
+    TRY(spec.bucket, stored_bucket(spec.storage, *plan_.bucket));
+  }
   spec.codec = codec_of(format, plan_.buffer_bytes / kCodecPart);
   spec.retries.tries = plan_.io_tries;
   spec.timeouts = {.put = plan_.put_timeout, .get = plan_.get_timeout};
@@ -150,12 +157,21 @@ object::StoreSpec MountedVolume::spec_of(const meta::Format& format) const {
   return spec;
 }
 
+/// A directory that is not there is made by the first write, perhaps below the mount point of a disk that is missing.
+void MountedVolume::warn_of_missing_objects() const {
+  if (spec_.storage != "file" || spec_.shards > 1 || file_exists(spec_.bucket + spec_.volume)) return;
+  log::warn("mount.no_objects", {{"directory", spec_.bucket + spec_.volume},
+                                 {"effect", "it will be made anew, and what was written before cannot be read"},
+                                 {"remedy", "see whether its disk is mounted"}});
+}
+
 Try<void> MountedVolume::open_store() {
   object::OpenedStore opened;
   {
     std::lock_guard lock(opening_store_);
-    spec_ = spec_of(*client_->format());
+    TRY(spec_, spec_of(*client_->format()));
     spec_.meter = make_object_meter();
+    warn_of_missing_objects();
     opened = object::open_store(spec_, runtime_);
     if (!opened.store) return Failure{Exit::failed, opened.error};
     store_ = std::move(opened.store);

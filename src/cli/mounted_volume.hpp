@@ -60,7 +60,8 @@ class MountedVolume {
   void follow_rates(const meta::Format& format);
   Async<void> follow_format(meta::Format format);
   void reopen_store(const meta::Format& format);
-  object::StoreSpec spec_of(const meta::Format& format) const;
+  Try<object::StoreSpec> spec_of(const meta::Format& format) const;
+  void warn_of_missing_objects() const;
   void make_arena(std::size_t set_apart);
   Try<void> open_volume();
   Try<void> find_root();

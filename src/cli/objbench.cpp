@@ -52,10 +52,7 @@ Try<LoadOptions> load_options(const Settings& settings) {
 Try<object::StorePtr> open(const Settings& settings, std::size_t at_once, Runtime& runtime) {
   object::StoreSpec spec;
   spec.storage = settings.text("storage");
-  const auto& endpoint = settings.arguments()[0];
-  if (spec.storage == "file" && endpoint.find("://") != std::string::npos)
-    return Failure{Exit::failed, fmt::format("{} is no directory; did you forget --storage?", endpoint)};
-  spec.bucket = stored_bucket(spec.storage, endpoint);
+  TRY(spec.bucket, stored_bucket(spec.storage, settings.arguments()[0]));
   spec.access_key = settings.text("access-key");
   spec.secret_key = settings.text("secret-key");
   spec.session_token = settings.text("session-token");

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -51,6 +52,13 @@ Try<int> refuse_count(const Verb& verb, std::size_t count) {
   return 1;
 }
 
+/// "$MOUNTPOINT" of a script that forgot to set it.
+Try<void> check_arguments(const CommandLine& line) {
+  if (std::ranges::find(line.arguments, "") == line.arguments.end()) return boost::system::in_place_value;
+  return Failure{Exit::failed,
+                 fmt::format("an argument is empty, but it is: kiseki {} {}", line.verb->name, line.verb->arguments)};
+}
+
 void warn_of_no_effect(const Settings& settings) {
   std::string names;
   for (const auto& name : settings.without_effect()) names += (names.empty() ? "--" : ", --") + name;
@@ -68,6 +76,7 @@ Try<int> run_words(const std::vector<std::string>& words) {
       count < static_cast<std::size_t>(line.verb->least) || count > static_cast<std::size_t>(line.verb->most)) {
     return refuse_count(*line.verb, count);
   }
+  TRY_CHECK(check_arguments(line));
   TRY(ConfigFile file, load_config_file(line));
   TRY(Settings settings,
       Settings::resolve(std::move(line), [](const std::string& name) { return std::getenv(name.c_str()); }, file));

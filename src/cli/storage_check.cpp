@@ -49,8 +49,10 @@ asio::awaitable<Try<void>> compare(object::ObjectStore& store, std::string key, 
 
 }  // namespace
 
-std::string stored_bucket(const std::string& storage, const std::string& bucket) {
+Try<std::string> stored_bucket(const std::string& storage, const std::string& bucket) {
   if (storage != "file") return bucket;
+  if (bucket.find("://") != std::string::npos)
+    return Failure{Exit::failed, fmt::format("{} is no directory; did you forget --storage?", bucket)};
   auto path = absolute_path(bucket);
   return path.ends_with('/') ? path : path + "/";
 }

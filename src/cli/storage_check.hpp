@@ -29,7 +29,7 @@ asio::awaitable<Try<void>> check_is_empty(object::ObjectStore& store);
 asio::awaitable<Try<void>> put_uuid(object::ObjectStore& store, std::string uuid);
 asio::awaitable<void> remove_uuid(object::ObjectStore& store);
 
-/// A bucket as the format keeps it: for `file` an absolute directory with its closing '/'.
-std::string stored_bucket(const std::string& storage, const std::string& bucket);
+/// A bucket as the format keeps it: for `file` an absolute directory with its closing '/'. Fails for a URL there.
+Try<std::string> stored_bucket(const std::string& storage, const std::string& bucket);
 
 }  // namespace kiseki::cli

@@ -30,7 +30,7 @@ std::string store_remedy(std::error_code why) {
       return "make the bucket, or check its name in --bucket";
     case ObjectErrc::untrusted:
       return "add the authority that signed it: --bucket '...?ca-certs=/path/ca.pem'; or, if you must, take any "
-             "certificate: '...?tls-insecure-skip-verify=true'";
+             "certificate: '...?tls-insecure-skip-verify=true'; or, for a server without TLS, use http://";
     case ObjectErrc::unreachable:
       return "check the host and port in --bucket, and the proxy (HTTPS_PROXY, NO_PROXY)";
     case ObjectErrc::no_space:

@@ -89,7 +89,7 @@ class Supervisor {
       if (WIFEXITED(status) && (served_ || !kept_ || WEXITSTATUS(status) == 0)) return WEXITSTATUS(status);
       auto pause = after(status);
       if (!kept_) {
-        tell(fmt::format("the mount process died (signal {})", WTERMSIG(status)));
+        tell(fmt::format("the mount process died (signal {}); its log says more (--log)", WTERMSIG(status)));
         return 1;
       }
       if (!pause || g_asked_to_end) return give_up();

@@ -13,6 +13,13 @@
 namespace kiseki::cli {
 namespace {
 
+/// Other file systems are not ours to take away.
+Try<void> check_is_volume(const fuse::MountedAt& mount) {
+  if (fuse::is_volume_mount(mount)) return boost::system::in_place_value;
+  return Failure{Exit::failed, fmt::format("{} is a mount of type {}, not a volume; to take it away: umount {}",
+                                           mount.path, mount.type, mount.path)};
+}
+
 /// Staged blocks wait in <cache-dir>/<uuid>/rawstaging of a mount with --writeback, which this version does not offer:
 /// a mount of ours never holds any, so there is nothing to wait for. One of JuiceFS may.
 Try<void> wait_until_flushed(const fuse::MountedAt& mount) {
@@ -20,8 +27,6 @@ Try<void> wait_until_flushed(const fuse::MountedAt& mount) {
     return Failure{Exit::failed,
                    fmt::format("{} is a JuiceFS mount, whose staged blocks are its own: juicefs umount --flush {}",
                                mount.path, mount.path)};
-  if (!fuse::is_volume_mount(mount))
-    return Failure{Exit::failed, fmt::format("{} is not a Kiseki mount point", mount.path)};
   std::puts("All staging chunks are flushed");
   return boost::system::in_place_value;
 }
@@ -55,6 +60,7 @@ Try<int> run_umount(const Settings& settings) {
   auto path = real_mount_point(settings.arguments()[0]);
   auto mount = fuse::mounted_at(path);
   if (!mount) return Failure{Exit::failed, fmt::format("{} is not a mount point", settings.arguments()[0])};
+  TRY_CHECK(check_is_volume(*mount));
   if (settings.on("flush")) TRY_CHECK(wait_until_flushed(*mount));
   TRY_CHECK(unmount(path, settings.on("force")));
   return 0;

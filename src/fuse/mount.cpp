@@ -31,7 +31,7 @@ MountError dead(const std::string& path) {
 std::optional<MountError> check_mountpoint(const std::string& path, struct stat& info) {
   if (::stat(path.c_str(), &info) == 0) {
     if (S_ISDIR(info.st_mode)) return std::nullopt;
-    return MountError{ENOTDIR, fmt::format("{} is not a directory: a mount needs an empty directory", path)};
+    return MountError{ENOTDIR, fmt::format("{} is not a directory: a mount needs one", path)};
   }
   switch (errno) {
     case ENOENT:

@@ -61,7 +61,9 @@ Failure explain(const SqlError& error, const std::string& path) {
       return refuse(
           EACCES, fmt::format("cannot open {}: {}; is it readable, and its directory writable?", path, error.message));
     case SQLITE_READONLY:
-      return refuse(EROFS, fmt::format("cannot write {}: {}", path, error.message));
+      return refuse(EROFS, fmt::format("{} cannot be written by this user ({}): give it the file and its directory, or "
+                                       "mount with --read-only",
+                                       path, error.message));
     case SQLITE_BUSY:
       return refuse(ETIMEDOUT, fmt::format("{} is locked by another process", path));
     default:

@@ -60,6 +60,16 @@ class FormatRefusals(RefusalTest):
         self.refused("format", "just-a-path", "e2e", *bucket, says=("just-a-path", "sqlite3://PATH"))
         self.refused("format", meta, "e2e", *bucket, says=("KISEKI_TRASH_DAYS", "soon"), env={**os.environ, "KISEKI_TRASH_DAYS": "soon"})
 
+    def test_a_bucket_that_is_no_directory(self):
+        meta = self.volume.meta
+        self.refused("format", meta, "e2e", "--bucket", "", says=("--bucket", "missing"))
+        self.refused("format", meta, "e2e", "--bucket", "https://host/bucket", says=("https://host/bucket", "--storage"))
+        self.refused("objbench", "https://host/bucket", says=("--storage",))
+        self.refused("objbench", "", says=("empty", "ENDPOINT"))
+        self.format()
+        self.refused("config", meta, "--bucket", "https://host/bucket", "--yes", says=("--storage",))
+        self.mount_refused(meta, self.target, "--bucket", "https://host/bucket", says=("--storage",))
+
     def test_places_that_cannot_be_written(self):
         blocker = os.path.join(self.root, "blocker")
         with open(blocker, "w"):
@@ -140,6 +150,9 @@ class MountRefusals(RefusalTest):
         self.mount_refused(meta, at, "--atime-mode", "never", says=("--atime-mode", "noatime"))
         self.mount_refused(meta, at, "-o", "frobnicate", says=("frobnicate",))
         self.mount_refused(meta, at, "-o", "buffer-size=x", says=("buffer-size", "x"))
+        self.mount_refused(meta, at, "--heartbeat", "0", says=("--heartbeat", "1s"))
+        self.mount_refused(meta, at, "--metrics", "127.0.0.1", says=("--metrics", "HOST:PORT"))
+        self.mount_refused(meta, "", says=("empty", "MOUNTPOINT"))
         self.mount_refused(meta, at, "--fuse-transport", "pigeon", says=("--fuse-transport", "auto"))
         self.mount_refused(meta, at, "--config", self.root + "/none.toml", says=("none.toml",))
 
@@ -152,6 +165,24 @@ class MountRefusals(RefusalTest):
             with open(file, "w") as out:
                 out.write(text)
             self.mount_refused(self.volume.meta, self.target, "--config", file, says=(file, *words))
+        self.mount_refused(self.volume.meta, self.target, "--config", self.root, says=(self.root, "directory"))
+
+    def test_too_few_open_files(self):
+        self.format()
+        short = ["sh", "-c", 'ulimit -n 16; exec "$0" "$@"', mounted.binary()]
+        for words in (["status", self.volume.meta], ["mount", self.volume.meta, self.target]):
+            done = subprocess.run([*short, *words], capture_output=True, text=True, timeout=60)
+            self.assertEqual(1, done.returncode, done.stderr)
+            self.assertIn("only 16 open files", done.stderr)
+
+    def test_a_database_that_is_not_ours_to_write(self):
+        mounted.need(os.geteuid() == 0, "becoming somebody else takes root")
+        self.format()
+        os.chmod(self.target, 0o777)
+        done = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", mounted.binary(), "mount",
+                               self.volume.meta, self.target], capture_output=True, text=True, timeout=60)
+        self.assertEqual(1, done.returncode, done.stderr)
+        self.assertIn("--read-only", done.stderr)
 
     def test_logs_that_cannot_be_written(self):
         self.format()
@@ -167,6 +198,10 @@ class MountRefusals(RefusalTest):
     def test_umount_of_what_is_not_mounted(self):
         self.refused("umount", self.target, says=(self.target, "not a mount point"))
 
+    def test_umount_of_what_is_no_volume(self):
+        self.refused("umount", "/proc", says=("/proc", "proc", "not a volume"))
+        self.assertTrue(os.path.ismount("/proc"))
+
 
 class WarningTest(unittest.TestCase):
     def test_flags_without_effect_warn_once_and_only_when_given(self):
@@ -176,6 +211,12 @@ class WarningTest(unittest.TestCase):
         self.assertEqual(1, len(told), mount.log_text())
         self.assertIn("--writeback", told[0])
         self.assertIn("--cache-eviction", told[0])
+
+    def test_a_directory_of_objects_that_is_gone(self):
+        volume = mounted.Volume(self)
+        os.rename(volume.objects, volume.objects.rstrip("/") + ".elsewhere")
+        mount = volume.mount(foreground=True)
+        self.assertIn("mount.no_objects", mount.log_text())
 
 
 if __name__ == "__main__":

@@ -63,6 +63,17 @@ class FormatTest(unittest.TestCase):
         made = setting(volume)
         self.assertEqual((3, 2 << 30, 2000, 1024), (made["TrashDays"], made["Capacity"], made["Inodes"], made["BlockSize"]))
 
+    def test_a_database_without_a_volume_gets_one(self):
+        volume = mounted.Volume(self, formatted=False)
+        mounted.need(volume.meta.startswith("sqlite3://"), "files are SQLite's")
+        for name, script in (("empty.db", ""), ("others.db", "create table unrelated(a)")):
+            path = os.path.join(volume.root, name)
+            with sqlite3.connect(path) as database:
+                database.executescript(script)
+            open(path, "a").close()
+            volume.run("format", f"sqlite3://{path}", "e2e-" + name[0], "--bucket", volume.objects)
+            self.assertEqual("e2e-" + name[0], json.loads(volume.run("config", f"sqlite3://{path}").stdout)["Name"])
+
     def test_a_bucket_that_is_relative_becomes_absolute(self):
         volume = mounted.Volume(self, formatted=False)
         subprocess.run([mounted.binary(), "format", "sqlite3://meta.db", "e2e", "--bucket", "objects"], cwd=volume.root, check=True,

@@ -45,7 +45,9 @@ TEST(CommandLine, GlobalFlagsGoWithEveryVerb) {
 }
 
 TEST(CommandLine, MistakesAreNamed) {
-  EXPECT_EQ(parsed({"frobnicate"}), "3: No help topic for 'frobnicate'");
+  EXPECT_EQ(parsed({"frobnicate"}), "3: No help topic for 'frobnicate'; see kiseki --help");
+  EXPECT_EQ(parsed({"gc", "redis://h/1"}),
+            "3: No help topic for 'gc'; kiseki cannot do it yet; `juicefs gc` works on the same volume");
   EXPECT_EQ(parsed({"mount", "--nope", "/mnt"}), "1: unknown option --nope of mount; see kiseki mount --help");
   EXPECT_EQ(parsed({"mount", "-"}), "1: unknown option - of mount; see kiseki mount --help");
   EXPECT_EQ(parsed({"mount", "--"}), "1: unknown option -- of mount; see kiseki mount --help");

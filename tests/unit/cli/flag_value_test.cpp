@@ -40,12 +40,13 @@ TEST(FlagValue, SizesCountInTheFlagsUnit) {
 
 TEST(FlagValue, Durations) {
   using namespace std::chrono_literals;
-  const Flag& flag = mount_flag("heartbeat");
+  const Flag& flag = mount_flag("attr-cache");
   EXPECT_EQ(good<std::chrono::nanoseconds>(flag, "12"), 12s);
   EXPECT_EQ(good<std::chrono::nanoseconds>(flag, "0.5"), 500ms);
   EXPECT_EQ(good<std::chrono::nanoseconds>(flag, "1h30m"), 90min);
   EXPECT_EQ(good<std::chrono::nanoseconds>(flag, "100ms"), 100ms);
   EXPECT_EQ(good<std::chrono::nanoseconds>(flag, "2d"), 48h);
+  EXPECT_EQ(refusal(mount_flag("heartbeat"), "0"), "--x: 0 is out of range; allowed: 1s or more");
 }
 
 TEST(FlagValue, RatesSharesOctalsAndBools) {
