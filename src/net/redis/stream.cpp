@@ -79,8 +79,9 @@ Async<std::unique_ptr<ByteStream>> connect_stream(Endpoint to, std::shared_ptr<c
   }
   if (tls) {
     auto name = tls->server_name.empty() ? to.host : tls->server_name;
-    if (auto secured = co_await (*stream)->secure(tls->context, name, why); !secured)
-      co_return as_errno(secured.error());
+    auto secured = co_await (*stream)->secure(tls->context, name, why);
+    if (!secured && secured.error() == posix(ECANCELED)) why = "no answer under TLS; is it plain redis:// there?";
+    if (!secured) co_return as_errno(secured.error());
   }
   co_return std::move(*stream);
 }

@@ -117,6 +117,17 @@ Async<std::unique_ptr<Link>> Topology::open_link(Endpoint to, std::string& why) 
   co_return std::make_unique<Link>(std::move(*stream));
 }
 
+namespace {
+
+/// What a person can do about words of the server that do not say so.
+std::string_view remedy_of(std::string_view refusal) {
+  if (refusal.starts_with("NOAUTH") || refusal.starts_with("WRONGPASS"))
+    return " Give the password in META_PASSWORD, or as redis://:PASSWORD@HOST";
+  return "";
+}
+
+}  // namespace
+
 Async<std::unique_ptr<Link>> Topology::connect_to(Endpoint to, Commands extra, Replies& extra_replies,
                                                   std::string& why) const {
   CO_TRY(auto link, co_await open_link(to, why));
@@ -132,7 +143,7 @@ Async<std::unique_ptr<Link>> Topology::connect_to(Endpoint to, Commands extra, R
     const auto& reply = (*replies)[i];
     auto loading = i + 1 == greeted && meaning_of(reply) == Errc::refused;  // PING's word: requests will be told, too
     if (!reply.is_error() || loading) continue;
-    why = fmt::format("{} refuses us: {}", to.shown(), reply.text);
+    why = fmt::format("{} refuses us: {}{}", to.shown(), reply.text, remedy_of(reply.text));
     auto meaning = meaning_of(reply);
     co_return meaning ? meaning : std::error_code(Errc::denied);
   }
