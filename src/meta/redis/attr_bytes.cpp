@@ -21,6 +21,7 @@ std::vector<ByteField> fields_of(const Attr& attr, std::uint32_t fields) {
     std::uint32_t bits;
     int from, to;
   };
+  constexpr int kTail = 72;
   static constexpr Place kPlaces[] = {
       {kFlags, 1, 1},    {kType | kMode, 2, 3}, {kUid, 4, 7},          {kGid, 8, 11},     {kAtime, 12, 23},
       {kMtime, 24, 35},  {kCtime, 36, 47},      {kNlink, 48, 51},      {kLength, 52, 59}, {kRdev, 60, 63},
@@ -30,7 +31,7 @@ std::vector<ByteField> fields_of(const Attr& attr, std::uint32_t fields) {
   auto whole = whole_attr(attr);
   for (auto& place : kPlaces) {
     if ((fields & place.bits) != place.bits) continue;
-    if (!ranges.empty() && ranges.back().to + 1 == place.from)
+    if (!ranges.empty() && ranges.back().to + 1 == place.from && place.from != kTail)
       ranges.back().to = place.to;
     else
       ranges.push_back({place.from, place.to, {}});

@@ -6,8 +6,8 @@
 
 #include "meta/attr.hpp"
 
-/// Attributes as the commit script sees them: the stored record in one shape of 80 bytes, whatever its tail was, so
-/// that each field has one place. Fields are compared and patched as ranges of these bytes.
+/// Attributes as the commit script sees them: as they are stored, with a tail of zeros where none is, so that each
+/// field has one place. Fields are compared and patched as ranges of these bytes.
 namespace kiseki::meta::redis {
 
 /// 71 bytes, access ACL u32, default ACL u32, tier u8.
@@ -17,8 +17,8 @@ struct ByteField {
   int from = 0, to = 0;  ///< 1-based, both inclusive, as Lua counts
   std::string bytes;
 };
-/// The bytes of these fields, neighbours joined. Type and mode share two bytes: only both together are a range; of one
-/// alone nothing is said here.
+/// The bytes of these fields, neighbours joined, but none of the body (71 bytes) with one of the tail. Type and mode
+/// share two bytes: only both together are a range; of one alone nothing is said here.
 std::vector<ByteField> fields_of(const Attr& attr, std::uint32_t fields);
 
 }  // namespace kiseki::meta::redis

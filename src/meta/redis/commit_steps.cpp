@@ -61,7 +61,7 @@ void CommitSteps::write_all(const Commit& commit, Part part) {
     }
     if (now) std::visit([this](const auto& one) { write(one); }, w);
     auto* gone = std::get_if<EraseAttr>(&w);
-    if (gone && part == Part::rest) step("D", {names_.parents(gone->ino)});
+    if (gone && part == Part::rest) erase(names_.parents(gone->ino));
   }
 }
 
@@ -79,9 +79,39 @@ std::optional<std::vector<std::int64_t>> CommitSteps::returned(std::string_view 
 
 template <class... Args>
 void CommitSteps::step(std::string_view op, std::vector<std::string> step_keys, Args... step_args) {
+  auto is_erased = [this](const std::string& key) {
+    return std::find(erased_.begin(), erased_.end(), key) != erased_.end();
+  };
+  if (!erased_.empty() && std::any_of(step_keys.begin(), step_keys.end(), is_erased)) {
+    args.emplace_back("-");
+    erased_.clear();
+  }
   args.emplace_back(op);
-  for (auto& key : step_keys) keys.push_back(std::move(key));
+  for (auto& key : step_keys) {
+    if (names_.clustered()) declared_.insert(key);
+    args.push_back(std::move(key));
+  }
   (args.push_back(std::move(step_args)), ...);
+}
+
+void CommitSteps::ranges_step(std::string_view op, const std::string& key, const std::vector<ByteField>& ranges,
+                              const std::string* index) {
+  std::string bytes;
+  for (auto& range : ranges) {
+    bytes += static_cast<char>(range.from);
+    bytes += static_cast<char>(range.to);
+    bytes += range.bytes;
+  }
+  index ? step(op, {key}, *index, std::move(bytes)) : step(op, {key}, std::move(bytes));
+}
+
+void CommitSteps::read(net::redis::Strings& list, std::string key) {
+  if (std::find(list.begin(), list.end(), key) == list.end()) list.push_back(std::move(key));
+}
+
+void CommitSteps::erase(std::string key) {
+  step("D", {key});
+  erased_.push_back(std::move(key));
 }
 
 // ---- checks -----------------------------------------------------------------------------------------------------
@@ -89,7 +119,10 @@ void CommitSteps::step(std::string_view op, std::vector<std::string> step_keys, 
 void CommitSteps::check(const Check& check, const std::string& index) {
   if (auto* c = std::get_if<Unchanged>(&check)) return unchanged(*c, index);
   if (auto* c = std::get_if<AttrUnchanged>(&check)) return attr_unchanged(*c, index);
-  if (auto* c = std::get_if<AttrAbsent>(&check)) return step("n", {names_.attr(c->ino)}, index);
+  if (auto* c = std::get_if<AttrAbsent>(&check)) {
+    read(attributes, names_.attr(c->ino));
+    return step("n", {names_.attr(c->ino)}, index);
+  }
   if (auto* c = std::get_if<DirEmpty>(&check)) return step("e", {names_.entries(c->ino)}, index);
   if (auto* c = std::get_if<SlicesBeginWith>(&check))
     return step("l", {names_.chunk(c->chunk)}, index, text(c->prefix.size()), codec::encode(c->prefix));
@@ -98,18 +131,14 @@ void CommitSteps::check(const Check& check, const std::string& index) {
   auto most = static_cast<__int128>(within.limit) - within.delta - stored_offset(within.which);
   if (most < INT64_MIN) return step("f", {}, index);
   if (most > INT64_MAX) return;
+  read(counters, names_.counter(within.which));
   step("w", {names_.counter(within.which)}, index, text(static_cast<std::int64_t>(most)));
 }
 
 void CommitSteps::attr_unchanged(const AttrUnchanged& c, const std::string& index) {
   auto key = names_.attr(c.ino);
-  auto ranges = fields_of(c.seen, c.fields);
-  step("a", {key}, index, text(ranges.size()));
-  for (auto& range : ranges) {
-    args.push_back(text(range.from));
-    args.push_back(text(range.to));
-    args.push_back(std::move(range.bytes));
-  }
+  read(attributes, key);
+  ranges_step("a", key, fields_of(c.seen, c.fields), &index);
   if ((c.fields & kType) && !(c.fields & kMode)) step("t", {key}, index, text(static_cast<unsigned>(c.seen.type)));
   if ((c.fields & kMode) && !(c.fields & kType)) step("o", {key}, index, text(c.seen.mode));
 }
@@ -218,7 +247,9 @@ void CommitSteps::session_unchanged(SessionId sid, const Session* seen, const st
 }
 
 void CommitSteps::need_patched(const Commit& commit) {
-  std::map<Ino, bool> known;  // put or erased by the writes before
+  std::map<Ino, bool> known;  // checked, put by the writes before, or erased by them
+  for (auto& check : commit.checks)
+    if (auto* c = std::get_if<AttrUnchanged>(&check)) known[c->ino] = true;
   for (auto& w : commit.writes) {
     if (auto* put = std::get_if<PutAttr>(&w)) known[put->ino] = true;
     if (auto* erase = std::get_if<EraseAttr>(&w)) known[erase->ino] = false;
@@ -226,7 +257,7 @@ void CommitSteps::need_patched(const Commit& commit) {
     if (!patch) continue;
     auto at = known.find(patch->ino);
     if (at == known.end())
-      step("p", {names_.attr(patch->ino)}), known[patch->ino] = true;
+      read(attributes, names_.attr(patch->ino)), step("p", {names_.attr(patch->ino)}), known[patch->ino] = true;
     else if (!at->second)
       step("F", {});
   }
@@ -254,28 +285,27 @@ void CommitSteps::need_replaced(const Commit& commit) {
 
 // ---- inodes and names -------------------------------------------------------------------------------------------
 
-void CommitSteps::written(std::string key, std::string_view reading) { heard_[std::move(key)] = reading; }
-
 void CommitSteps::write(const PutAttr& w) {
-  step("A", {names_.attr(w.ino)}, whole_attr(w.attr));
+  auto key = names_.attr(w.ino);
+  step("A", {key}, codec::encode(w.attr));
+  cached(std::move(key));
+  put_[w.ino] = w.attr;
   // The record cache knows that a new directory has no names and a new file no slices: somebody else may change that.
-  if (w.attr.is_dir()) written(names_.entries(w.ino), "HLEN");
-  if (w.attr.is_file() && w.attr.length == 0) written(names_.chunk({w.ino, ChunkIndex{0}}), "LLEN");
+  if (w.attr.is_dir()) cached(names_.entries(w.ino));
+  if (w.attr.is_file() && w.attr.length == 0) cached(names_.chunk({w.ino, ChunkIndex{0}}));
 }
 
 void CommitSteps::write(const PatchAttr& w) {
   auto key = names_.attr(w.ino);
+  if (auto put = put_.find(w.ino); put != put_.end()) {
+    patch(put->second, w);
+    return step("A", {key}, codec::encode(put->second));
+  }
   auto ranges = fields_of(w.to, w.set);
   bool type = (w.set & kType) && !(w.set & kMode), mode = (w.set & kMode) && !(w.set & kType);
   bool computed = type || mode || w.add_nlink != 0 || w.grow_length;
-  if (!ranges.empty() || !computed) {
-    step("P", {key}, text(ranges.size()));
-    for (auto& range : ranges) {
-      args.push_back(text(range.from));
-      args.push_back(text(range.to));
-      args.push_back(std::move(range.bytes));
-    }
-  }
+  if (!ranges.empty() || !computed) ranges_step("P", key, ranges, nullptr);
+  cached(key);
   if (!computed) return;
   std::string length;
   if (w.grow_length) BigEndianWriter(length).u64(w.to.length);
@@ -283,36 +313,44 @@ void CommitSteps::write(const PatchAttr& w) {
        mode ? text(w.to.mode) : std::string("-1"), text(w.add_nlink), length);
 }
 
-void CommitSteps::write(const EraseAttr& w) { step("E", {names_.attr(w.ino)}); }
+void CommitSteps::write(const EraseAttr& w) {
+  put_.erase(w.ino);
+  erase(names_.attr(w.ino));
+}
 
 void CommitSteps::write(const PutEntry& w) {
   auto key = names_.entries(w.key.parent);
   step("H", {key}, w.key.name, bytes_of(w.entry));
-  written(std::move(key), "HLEN");
+  cached(std::move(key));
 }
 
 void CommitSteps::write(const EraseEntry& w) {
   auto key = names_.entries(w.key.parent);
   step("HD", {key}, w.key.name);
-  written(std::move(key), "HLEN");
+  cached(std::move(key));
 }
 
-void CommitSteps::write(const PutSymlink& w) { step("S", {names_.symlink(w.ino)}, w.target); }
-void CommitSteps::write(const EraseSymlink& w) { step("D", {names_.symlink(w.ino)}); }
+void CommitSteps::write(const PutSymlink& w) {
+  auto key = names_.symlink(w.ino);
+  step("S", {key}, w.target);
+  cached(std::move(key));
+}
+
+void CommitSteps::write(const EraseSymlink& w) { erase(names_.symlink(w.ino)); }
 
 void CommitSteps::write(const PutXattr& w) {
   auto key = names_.xattrs(w.key.ino);
   step("H", {key}, w.key.name, w.value);
-  written(std::move(key), "HLEN");
+  cached(std::move(key));
 }
 
 void CommitSteps::write(const EraseXattr& w) {
   auto key = names_.xattrs(w.key.ino);
   step("HD", {key}, w.key.name);
-  written(std::move(key), "HLEN");
+  cached(std::move(key));
 }
 
-void CommitSteps::write(const EraseXattrs& w) { step("D", {names_.xattrs(w.ino)}); }
+void CommitSteps::write(const EraseXattrs& w) { erase(names_.xattrs(w.ino)); }
 
 void CommitSteps::write(const AddParent& w) {
   if (w.delta != 0) step("N", {names_.parents(w.ino)}, text(w.parent.value), text(w.delta));
@@ -321,18 +359,20 @@ void CommitSteps::write(const AddParent& w) {
 // ---- data -------------------------------------------------------------------------------------------------------
 
 void CommitSteps::write(const AppendSlices& w) {
-  step("L", {names_.chunk(w.chunk)}, text(w.slices.size()));
+  auto key = names_.chunk(w.chunk);
+  step("L", {key}, text(w.slices.size()));
   for (auto& slice : w.slices) args.push_back(bytes_of(slice));
+  cached(std::move(key));
 }
 
 void CommitSteps::write(const ReplaceSlices& w) {
   auto key = names_.chunk(w.chunk);
   step("C", {key}, text(w.first), text(w.count), text(w.with.size()));
   for (auto& slice : w.with) args.push_back(bytes_of(slice));
-  written(std::move(key), "LLEN");
+  cached(std::move(key));
 }
 
-void CommitSteps::write(const EraseChunk& w) { step("D", {names_.chunk(w.chunk)}); }
+void CommitSteps::write(const EraseChunk& w) { erase(names_.chunk(w.chunk)); }
 
 void CommitSteps::write(const AddSliceRef& w) {
   auto field = slice_field(w.id, w.size);
@@ -364,7 +404,9 @@ void CommitSteps::write(const EraseDeletedFile& w) {
 // ---- usage ------------------------------------------------------------------------------------------------------
 
 void CommitSteps::write(const AddCounter& w) {
-  step("I", {names_.counter(w.which)}, text(w.delta), text(stored_offset(w.which)));
+  auto key = names_.counter(w.which);
+  read(counters, key);
+  step("I", {std::move(key)}, text(w.delta), text(stored_offset(w.which)));
 }
 
 void CommitSteps::write(const PutCounter& w) {
@@ -391,8 +433,9 @@ void CommitSteps::flush_sum(Ino ino, const SumChange& change) {
   if (change.erased)
     for (auto& key : {names.lengths, names.space, names.inodes}) step("HD", {key}, id);
   if (!change.add) return;
-  step("V", {names.lengths, names.space, names.inodes, names_.entries(ino), names_.attr(ino)}, id,
-       text(change.add->length), text(change.add->space), text(change.add->inodes), names_.attrs());
+  if (names_.clustered())
+    declared_.insert({names.lengths, names.space, names.inodes, names_.entries(ino), names_.attr(ino)});
+  step("V", {}, id, text(change.add->length), text(change.add->space), text(change.add->inodes));
 }
 
 void CommitSteps::write(const PutQuota& w) {
@@ -457,7 +500,6 @@ void CommitSteps::write(const PutSetting& w) { step("S", {names_.named("setting"
 
 void CommitSteps::finish() {
   for (auto& [ino, change] : sums_) flush_sum(ino, change);
-  for (auto& [key, reading] : heard_) step("T", {key}, std::string(reading));
 }
 
 }  // namespace kiseki::meta::redis

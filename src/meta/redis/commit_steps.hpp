@@ -2,11 +2,13 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "meta/commit.hpp"
+#include "meta/redis/attr_bytes.hpp"
 #include "meta/redis/key_names.hpp"
 #include "net/redis/command.hpp"
 
@@ -19,8 +21,11 @@ class CommitSteps {
  public:
   CommitSteps(const KeyNames& names, const Commit& commit);
 
-  /// KEYS and ARGV without the script's first ones.
-  net::redis::Strings keys, args;
+  /// KEYS: those that the record cache holds once this is done and, on a Cluster, all others too: a server whose slots
+  /// are on the move looks at them before the script runs.
+  net::redis::Strings keys() const { return {declared_.begin(), declared_.end()}; }
+  net::redis::Strings attributes, counters;  ///< keys of what the steps look at: read together
+  net::redis::Strings args;                  ///< the steps
   /// What the script answered of an applied commit, as the commit promises it: in the order of its writes.
   std::optional<std::vector<std::int64_t>> returned(std::string_view values) const;
 
@@ -82,7 +87,11 @@ class CommitSteps {
   void write(const InsertAcl& w);
   void write(const PutSetting& w);
   void finish();
-  void written(std::string key, std::string_view reading);
+  static void read(net::redis::Strings& list, std::string key);
+  void cached(std::string key) { declared_.insert(std::move(key)); }
+  void erase(std::string key);
+  void ranges_step(std::string_view op, const std::string& key, const std::vector<ByteField>& ranges,
+                   const std::string* index);
 
   struct SumChange {
     std::optional<DirStat> put;  ///< what it becomes first
@@ -93,8 +102,10 @@ class CommitSteps {
 
   const KeyNames& names_;
   std::map<Ino, SumChange> sums_;
-  std::vector<std::size_t> places_;                ///< of the values as the script returns them
-  std::map<std::string, std::string_view> heard_;  ///< key written → command that reads it
+  std::vector<std::size_t> places_;  ///< of the values as the script returns them
+  std::map<Ino, Attr> put_;          ///< as the writes so far put and patched them
+  std::set<std::string> declared_;
+  std::vector<std::string> erased_;  ///< keys that the script will erase, with others, at the end
 };
 
 }  // namespace kiseki::meta::redis

@@ -19,7 +19,7 @@ using net::redis::Strings;
 namespace {
 
 constexpr std::size_t kKeysAtOnce = 1024;             ///< in one command: more would hold up the server's other clients
-constexpr std::size_t kAgain = 4;                     ///< argument of the commit script
+constexpr std::size_t kOptions = 2, kAgain = 2;       ///< argument of the commit script, digit of it
 constexpr auto kPatience = std::chrono::seconds(30);  ///< with a commit whose reply is lost again and again
 constexpr auto kPause = std::chrono::milliseconds(10), kLongestPause = std::chrono::milliseconds(500);
 
@@ -131,11 +131,19 @@ Async<Outcome> Engine::commit(Commit commit) {
   auto slot = Guard([this, writes, number] {
     if (writes) receipts_.give_back(number.slot);
   });
-  Strings keys{names_.named("Kiseki:" + receipts_.client())};
-  Strings args{writes ? number.slot_text() : "", number.sequence_text(), writes && receipts_.prolong() ? "1" : "",
-               client_->tracking() ? "1" : "", ""};
-  std::move(steps.keys.begin(), steps.keys.end(), std::back_inserter(keys));
-  std::move(steps.args.begin(), steps.args.end(), std::back_inserter(args));
+  auto receipts = names_.named("Kiseki:" + receipts_.client());
+  auto keys = steps.keys();
+  if (names_.clustered()) keys.push_back(receipts);
+  std::string options{writes && receipts_.prolong() ? '1' : '0', client_->tracking() ? '1' : '0', '0'};
+  Strings args{writes ? number.slot_text() : "",
+               number.sequence_text(),
+               std::move(options),
+               std::move(receipts),
+               names_.prefix(),
+               std::to_string(steps.attributes.size()),
+               std::to_string(steps.counters.size())};
+  for (auto* part : {&steps.attributes, &steps.counters, &steps.args})
+    std::move(part->begin(), part->end(), std::back_inserter(args));
 
   // A commit is never given up half-way: an outcome that nobody waits for must still reach the cache.
   auto here = co_await asio::this_coro::executor;
@@ -169,7 +177,7 @@ Async<std::string> Engine::send(Strings keys, Strings args, bool writes) {
     // Whatever the last try came to: an earlier one may have been executed.
     if (reply.error() != lost || std::chrono::steady_clock::now() > end) co_return tries > 1 ? lost : reply.error();
     log::info("meta.redis.commit_again", {{"try", tries}});
-    args[kAgain] = "1";
+    args[kOptions][kAgain] = '1';
     if (tries > 1) co_await sleep_for(std::exchange(pause, std::min(2 * pause, kLongestPause)));
   }
 }

@@ -14,6 +14,9 @@ class KeyNames {
   /// `prefix`: "{N}" on a Cluster, else empty.
   explicit KeyNames(std::string prefix) : prefix_(std::move(prefix)) {}
 
+  const std::string& prefix() const { return prefix_; }
+  bool clustered() const { return !prefix_.empty(); }
+
   std::string attr(Ino ino) const { return numbered("i", ino.value); }
   std::string entries(Ino dir) const { return numbered("d", dir.value); }
   std::string chunk(ChunkKey key) const { return numbered(chunks(key.ino), key.index.value, false); }

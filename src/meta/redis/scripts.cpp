@@ -23,207 +23,229 @@ local function decimal(b)
 end
 )lua";
 
-// One step after the other; no table of functions, which would be built anew at every call. `k` and `v` are the last
-// key and argument used.
+// Lua costs the server more than what it calls: a function or a table made anew at every call, or a string cut out of
+// another, as much as a simple command. So: one step after the other in one function, with the checks and writes of
+// everyday commits first, and strings that are read and written together with one MGET and one MSET. `v` is the last
+// argument used.
+//
+// An attribute is here as it is stored, in one of three shapes: 72 bytes, or 80 or 81 where there is a tail (ACL ids
+// from byte 72 on, tier at 80). So each field has one place, and in 72 bytes the tail is zeros.
 constexpr const char* kCommit = R"lua(
 local KEYS, ARGV, call = KEYS, ARGV, redis.call
-local sub, byte, insert, tonumber = string.sub, string.byte, table.insert, tonumber
-local slot, sequence, lifetime, tracking = ARGV[1], ARGV[2], ARGV[3], ARGV[4] ~= ''
-local again = slot ~= '' and ARGV[5] ~= ''
--- What this connection changed it must read to hear of it again. Redis 7.0 takes a read in a script for one of all the
--- keys it declares (and takes time for each): there one read after the changes does.
-local version = redis.REDIS_VERSION_NUM
-local once = tracking and version and version < 0x070100
-local each = tracking and not once
-local soft = redis.pcall -- for sums: one that is damaged stays so, and holds up nobody
+local sub, byte = string.sub, string.byte
+local slot, sequence, receipts, prefix = ARGV[1], ARGV[2], ARGV[4], ARGV[5]
+local prolong, tracking, again = byte(ARGV[3], 1, 3)
 
 -- A request whose reply was lost comes again; one that was thought lost may come after its slot served another.
 if slot ~= '' then
-  local last = call('HGET', KEYS[1], slot)
+  local last = call('HGET', receipts, slot)
   if last then
     local done = sub(last, 1, 16)
     if done == sequence then
-      call('HSET', KEYS[1], slot, last) -- a write: WAIT waits for what its own connection wrote
+      call('HSET', receipts, slot, last) -- a write: WAIT waits for what its own connection wrote
       return sub(last, 17)
     end
     if tonumber(done) > tonumber(sequence) then return redis.error_reply('KISEKILATE superseded') end
   end
 end
 
--- What has been decided under this number, for copies that come later.
-local function decided(result)
-  local new = call('HSET', KEYS[1], slot, sequence .. result) == 1
-  if new or lifetime ~= '' then call('EXPIRE', KEYS[1], 3600) end
-  return result
-end
+local n, zero9 = #ARGV, '\0\0\0\0\0\0\0\0\0'
+local known = {} -- what was read, by its key; false: it is not there
+local failed, returned, corrupt -- indexes, values, a key
+local late = false
+local sets, set = {}, 0 -- to be written together: keys and values, how many
+local dead -- keys to be erased together
 
-local k, v, n = 1, 5, #ARGV
-local attrs, changed, failed, returned = {}, {}, {}, {}
-local late, corrupt = false, false
-local zero8 = '\0\0\0\0\0\0\0\0'
-
--- An attribute in one shape of 80 bytes: 71, both ACL ids, tier. false: no such inode.
-local function attr(key)
-  local a = attrs[key]
-  if a ~= nil then return a end
-  a = call('GET', key)
-  if a then
-    local size = #a
-    if size == 72 then
-      a = sub(a, 1, 71) .. zero8 .. sub(a, 72)
-    elseif size < 63 then
-      a, corrupt = false, key
-    else
-      local base, at = sub(a, 1, 71), 72
-      if size < 71 then base, at = sub(a, 1, 63) .. zero8, 64 end
-      local acl = zero8
-      if size - at >= 7 then acl, at = sub(a, at, at + 7), at + 8 end
-      a = base .. acl .. (size >= at and sub(a, at, at) or '\0')
+local v, attributes = 7, 7 + ARGV[6]
+local last = attributes + ARGV[7]
+while v < last do
+  local stop = v + 1000 < last and v + 1000 or last
+  local values = call('MGET', unpack(ARGV, v + 1, stop))
+  for i = 1, stop - v do
+    local value = values[i]
+    if value and v + i <= attributes then
+      local size = #value
+      if size < 63 then
+        value, corrupt = false, ARGV[v + i]
+      elseif size ~= 72 and size ~= 80 and size ~= 81 then -- without a parent, or a tier alone
+        local base, at, acl = sub(value, 1, 71), 72, sub(zero9, 1, 8)
+        if size < 71 then base, at = sub(value, 1, 63) .. acl, 64 end
+        if size - at >= 7 then acl, at = sub(value, at, at + 7), at + 8 end
+        value = base .. acl .. (size >= at and sub(value, at, at) or '\0') .. '\0'
+      end
     end
+    known[ARGV[v + i]] = value
   end
-  attrs[key] = a
-  return a
+  v = stop
 end
 
 while v < n do
-  v = v + 1
-  local op = ARGV[v]
-  -- checks: the index comes first
-  if op == 'a' then -- fields of an attribute: count, then from, to, bytes
-    k = k + 1
-    local a, index, count = attr(KEYS[k]), ARGV[v + 1], tonumber(ARGV[v + 2])
-    v = v + 2
-    local same = a
-    for _ = 1, count do
-      if same and sub(a, ARGV[v + 1], ARGV[v + 2]) ~= ARGV[v + 3] then same = false end
-      v = v + 3
+  local op, key = ARGV[v + 1], ARGV[v + 2]
+  v = v + 2
+  -- checks: the index comes behind the key
+  if op == 'a' then -- fields of an attribute: ranges of the body or of the tail, each a byte from, one to, the bytes
+    local a, x, at = known[key], ARGV[v + 2], 1
+    local size = #x
+    while a and at < size do
+      local from, to = byte(x, at, at + 1)
+      local stop = at + 2 + to - from
+      local now = from > 71 and #a == 72 and sub(zero9, from - 71, to - 71) or sub(a, from, to)
+      if now ~= sub(x, at + 2, stop) then a = false end
+      at = stop + 1
     end
-    if not same then insert(failed, index) end
+    if not a then failed = (failed and failed .. ',' or '') .. ARGV[v + 1] end
+    v = v + 2
   elseif op == 'h' then -- a field of a hash is this
-    k = k + 1
-    if call('HGET', KEYS[k], ARGV[v + 2]) ~= ARGV[v + 3] then insert(failed, ARGV[v + 1]) end
+    if call('HGET', key, ARGV[v + 2]) ~= ARGV[v + 3] then failed = (failed and failed .. ',' or '') .. ARGV[v + 1] end
     v = v + 3
   elseif op == 'ha' then -- a field of a hash is absent
-    k = k + 1
-    if call('HEXISTS', KEYS[k], ARGV[v + 2]) == 1 then insert(failed, ARGV[v + 1]) end
+    if call('HEXISTS', key, ARGV[v + 2]) == 1 then failed = (failed and failed .. ',' or '') .. ARGV[v + 1] end
+    v = v + 2
+  elseif op == 'w' then -- a counter is at most this; by sign, length, digits
+    local now, most = known[key], ARGV[v + 2]
+    if not now then now = call('GET', key) or '0' end
+    if #now > 15 or #most > 15 then
+      local function order(text)
+        local negative = sub(text, 1, 1) == '-'
+        local digits = negative and sub(text, 2) or text
+        digits = string.rep('0', 20 - #digits) .. digits
+        local sign = negative and -1 or 1
+        return sign * tonumber(sub(digits, 1, 10)), sign * tonumber(sub(digits, 11))
+      end
+      local high, low = order(now)
+      local h, l = order(most)
+      if high > h or (high == h and low > l) then failed = (failed and failed .. ',' or '') .. ARGV[v + 1] end
+    elseif tonumber(now) > tonumber(most) then
+      failed = (failed and failed .. ',' or '') .. ARGV[v + 1]
+    end
     v = v + 2
   elseif op == '!' then -- the end of the checks
+    v = v - 1
     if corrupt then return redis.error_reply('KISEKICORRUPT ' .. corrupt) end
-    if late or #failed > 0 then
-      local refusal = '-' .. table.concat(failed, ',')
-      return again and decided(refusal) or refusal -- once sent again, the copy before may still be on its way
+    if late or failed then
+      failed = '-' .. (failed or '')
+      if again == 49 then call('HSET', receipts, slot, sequence .. failed) end -- the copy before may be on its way
+      return failed
     end
 
   -- writes
-  elseif op == 'A' then -- a whole attribute, in 80 bytes
-    k = k + 1
-    attrs[KEYS[k]] = ARGV[v + 1]
-    insert(changed, KEYS[k])
-    v = v + 1
-  elseif op == 'P' then -- fields of an attribute: count, then from, to, bytes
-    k = k + 1
-    local key, count = KEYS[k], tonumber(ARGV[v + 1])
-    local a = attrs[key]
-    v = v + 1
-    for _ = 1, count do
-      a = sub(a, 1, ARGV[v + 1] - 1) .. ARGV[v + 3] .. sub(a, ARGV[v + 2] + 1)
-      v = v + 3
-    end
-    attrs[key] = a
-    insert(changed, key)
-  elseif op == 'H' then
-    k = k + 1
-    call('HSET', KEYS[k], ARGV[v + 1], ARGV[v + 2])
-    v = v + 2
   elseif op == 'I' then -- a counter; 'next' ids are stored one lower than they are returned
-    k = k + 1
-    local now = call('INCRBY', KEYS[k], ARGV[v + 1])
-    if now < 9007199254740991 and now > -9007199254740991 then
-      insert(returned, string.format('%.0f', now + ARGV[v + 2]))
+    local now, delta, offset = known[key], ARGV[v + 1], ARGV[v + 2]
+    if now and #now < 16 and #delta < 16 and (now == '0' or string.match(now, '^%-?[1-9]%d*$')) then
+      now = string.format('%.0f', now + delta)
+      known[key], sets[set + 1], sets[set + 2], set = now, key, now, set + 2
     else
-      insert(returned, call('GET', KEYS[k]))
+      if set > 0 then call('MSET', unpack(sets)) end
+      sets, set = {}, 0
+      local sum = call('INCRBY', key, delta)
+      if sum < 9007199254740991 and sum > -9007199254740991 then
+        now = string.format('%.0f', sum)
+      else
+        now, offset = call('GET', key), '0'
+      end
     end
+    if offset ~= '0' then now = string.format('%.0f', now + offset) end
+    returned = returned and returned .. ',' .. now or now
     v = v + 2
-  elseif op == 'HI' then
-    k = k + 1
-    call('HINCRBY', KEYS[k], ARGV[v + 1], ARGV[v + 2])
+  elseif op == 'A' then -- a whole attribute
+    sets[set + 1], sets[set + 2], set = key, ARGV[v + 1], set + 2
+    if set > 4000 then
+      call('MSET', unpack(sets))
+      sets, set = {}, 0
+    end
+    v = v + 1
+  elseif op == 'P' then -- fields of an attribute: ranges as in 'a'
+    local a, x, at, tail = known[key], ARGV[v + 1], 1, false
+    local size = #x
+    while at < size do
+      local from, to = byte(x, at, at + 1)
+      local stop = at + 2 + to - from
+      if from > 71 then
+        tail = true
+        if #a < 81 then a = sub(a, 1, 71) .. sub(sub(a, 72) .. zero9, 1, 10) end
+      end
+      a = sub(a, 1, from - 1) .. sub(x, at + 2, stop) .. sub(a, to + 1)
+      at = stop + 1
+    end
+    known[key], sets[set + 1], set = a, key, set + 2
+    if #a > 72 then -- as short as it can be
+      local acl, tier = sub(a, 72, 79), sub(a, 80, 80)
+      a = sub(a, 1, 71) .. (acl ~= sub(zero9, 1, 8) and acl or '') .. (tier ~= '\0' and tier or '') .. '\0'
+    end
+    sets[set] = a
+    v = v + 1
+  elseif op == '=' then -- counters and attributes go out
+    v = v - 1
+    if set > 0 then call('MSET', unpack(sets)) end
+    sets, set = {}, 0
+  elseif op == 'H' then
+    call('HSET', key, ARGV[v + 1], ARGV[v + 2])
     v = v + 2
-  elseif op == 'V' then -- sums of a directory: length, space, inodes; entries and attribute to count a missing record
-    local ino, length, space, inodes = ARGV[v + 1], ARGV[v + 2], ARGV[v + 3], ARGV[v + 4]
-    local lengths, spaces, numbers, entries, own = KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], KEYS[k + 4], KEYS[k + 5]
-    if soft('HEXISTS', spaces, ino) == 1 then
-      if length ~= '0' then soft('HINCRBY', lengths, ino, length) end
-      if space ~= '0' then soft('HINCRBY', spaces, ino, space) end
-      if inodes ~= '0' then soft('HINCRBY', numbers, ino, inodes) end
-    elseif call('EXISTS', own) == 1 and call('HLEN', entries) <= 10000 then
-      local high, low, pages, count = 0, 0, 0, 0
-      for _, entry in ipairs(call('HVALS', entries)) do
-        local a = #entry == 9 and soft('GET', ARGV[v + 5] .. decimal(sub(entry, 2)))
-        if type(a) == 'string' and #a >= 63 then
-          count = count + 1
-          if math.floor(byte(a, 2) / 16) == 1 then
-            local h, l = struct.unpack('>I4I4', sub(a, 52, 59))
-            high, low = high + h, low + l
-            pages = pages + math.max(1, h * 1048576 + math.ceil(l / 4096))
-          else
-            pages = pages + 1
+  elseif op == 'V' then -- sums of a directory, by its number: length, space, inodes. One that is damaged stays so
+    local length, space, inodes = ARGV[v + 1], ARGV[v + 2], ARGV[v + 3]
+    local lengths, spaces, numbers = prefix .. 'dirDataLength', prefix .. 'dirUsedSpace', prefix .. 'dirUsedInodes'
+    local soft = redis.pcall
+    if soft('HEXISTS', spaces, key) == 1 then
+      if length ~= '0' then soft('HINCRBY', lengths, key, length) end
+      if space ~= '0' then soft('HINCRBY', spaces, key, space) end
+      if inodes ~= '0' then soft('HINCRBY', numbers, key, inodes) end
+    else -- a missing record is counted
+      if dead then call('DEL', unpack(dead)) end
+      dead = nil
+      if call('EXISTS', prefix .. 'i' .. key) == 1 and call('HLEN', prefix .. 'd' .. key) <= 10000 then
+        local high, low, pages, count = 0, 0, 0, 0
+        for _, entry in ipairs(call('HVALS', prefix .. 'd' .. key)) do
+          local a = #entry == 9 and soft('GET', prefix .. 'i' .. decimal(sub(entry, 2)))
+          if type(a) == 'string' and #a >= 63 then
+            count = count + 1
+            if math.floor(byte(a, 2) / 16) == 1 then
+              local h, l = struct.unpack('>I4I4', sub(a, 52, 59))
+              high, low = high + h, low + l
+              pages = pages + math.max(1, h * 1048576 + math.ceil(l / 4096))
+            else
+              pages = pages + 1
+            end
           end
         end
+        soft('HSET', lengths, key, string.format('%.0f', low))
+        soft('HINCRBY', lengths, key, string.format('%.0f', high * 4294967296))
+        soft('HSET', spaces, key, string.format('%.0f', pages * 4096))
+        soft('HSET', numbers, key, string.format('%.0f', count))
       end
-      soft('HSET', lengths, ino, string.format('%.0f', low))
-      soft('HINCRBY', lengths, ino, string.format('%.0f', high * 4294967296))
-      soft('HSET', spaces, ino, string.format('%.0f', pages * 4096))
-      soft('HSET', numbers, ino, string.format('%.0f', count))
     end
-    k, v = k + 5, v + 5
-  elseif op == '=' then -- attributes go out: each once, whatever changed in it
-    for _, key in ipairs(changed) do
-      local a = attrs[key]
-      if a then
-        if sub(a, 72) == '\0\0\0\0\0\0\0\0\0' then
-          call('SET', key, sub(a, 1, 72))
-        else
-          local acl, tier = sub(a, 72, 79), sub(a, 80)
-          call('SET', key, sub(a, 1, 71) .. (acl ~= zero8 and acl or '') .. (tier ~= '\0' and tier or '') .. '\0')
-        end
-        if each then call('STRLEN', key) end
-      elseif a == false then
-        call('DEL', key)
-      end
-      attrs[key] = nil
-    end
-  elseif op == 'L' then -- records of a chunk: count, then each
-    k = k + 1
-    local key, count = KEYS[k], tonumber(ARGV[v + 1])
-    v = v + 1
-    for _ = 1, count do
-      v = v + 1
-      call('RPUSH', key, ARGV[v])
-    end
-    insert(returned, call('LLEN', key))
-  elseif op == 'T' then -- the same for other keys: command
-    k = k + 1
-    if each then call(ARGV[v + 1], KEYS[k]) end
-    v = v + 1
-  elseif op == 'S' then
-    k = k + 1
-    call('SET', KEYS[k], ARGV[v + 1])
-    v = v + 1
-  elseif op == 'D' then
-    k = k + 1
-    call('DEL', KEYS[k])
+    v = v + 3
   elseif op == 'HD' then
-    k = k + 1
-    call('HDEL', KEYS[k], ARGV[v + 1])
+    call('HDEL', key, ARGV[v + 1])
     v = v + 1
-  elseif op == 'E' then -- an inode goes
-    k = k + 1
-    attrs[KEYS[k]] = false
-    insert(changed, KEYS[k])
+  elseif op == 'D' then -- goes with others
+    dead = dead or {}
+    dead[#dead + 1] = key
+    if #dead > 4000 then
+      call('DEL', unpack(dead))
+      dead = nil
+    end
+  elseif op == '-' then -- what goes is gone: it may be written anew
+    v = v - 1
+    if dead then call('DEL', unpack(dead)) end
+    dead = nil
+  elseif op == 'L' then -- records of a chunk: count, then each
+    local count, size = tonumber(ARGV[v + 1]), 0
+    v = v + 1
+    for first = 1, count, 1000 do
+      local last = math.min(first + 999, count)
+      size = call('RPUSH', key, unpack(ARGV, v + first, v + last))
+    end
+    v = v + count
+    if count == 0 then size = call('LLEN', key) end
+    returned = returned and returned .. ',' .. size or size .. ''
+  elseif op == 'S' then
+    if set > 0 then call('MSET', unpack(sets)) end
+    sets, set = {}, 0
+    known[key] = ARGV[v + 1]
+    call('SET', key, known[key])
+    v = v + 1
   elseif op == 'PX' then -- an attribute: type or -1, mode or -1, links to add, length it has at least ("" none)
-    k = k + 1
-    local key = KEYS[k]
-    local a = attrs[key]
+    local a = known[key]
     local kind, mode, links, length = tonumber(ARGV[v + 1]), tonumber(ARGV[v + 2]), tonumber(ARGV[v + 3]), ARGV[v + 4]
     local word = struct.unpack('>I2', a, 2)
     if mode >= 0 then word = word - word % 4096 + mode end
@@ -238,23 +260,23 @@ while v < n do
       local high, low = struct.unpack('>I4I4', length)
       if high > h or (high == h and low > l) then a = sub(a, 1, 51) .. length .. sub(a, 60) end
     end
-    attrs[key] = a
-    insert(changed, key)
+    known[key], sets[set + 1], sets[set + 2], set = a, key, a, set + 2
+    if #a > 72 then -- as short as it can be
+      local acl, tier = sub(a, 72, 79), sub(a, 80, 80)
+      sets[set] = sub(a, 1, 71) .. (acl ~= sub(zero9, 1, 8) and acl or '') .. (tier ~= '\0' and tier or '') .. '\0'
+    end
     v = v + 4
   elseif op == 'R' then -- a value to be returned
-    insert(returned, ARGV[v + 1])
-    v = v + 1
+    returned = returned and returned .. ',' .. key or key
   elseif op == 'K' then -- references of a slice: one fewer than there are
-    k = k + 1
-    insert(returned, string.format('%.0f', call('HINCRBY', KEYS[k], ARGV[v + 1], ARGV[v + 2]) + 1))
+    local now = string.format('%.0f', call('HINCRBY', key, ARGV[v + 1], ARGV[v + 2]) + 1)
+    returned = returned and returned .. ',' .. now or now
     v = v + 2
   elseif op == 'N' then -- links in a parent
-    k = k + 1
-    if call('HINCRBY', KEYS[k], ARGV[v + 1], ARGV[v + 2]) <= 0 then call('HDEL', KEYS[k], ARGV[v + 1]) end
+    if call('HINCRBY', key, ARGV[v + 1], ARGV[v + 2]) <= 0 then call('HDEL', key, ARGV[v + 1]) end
     v = v + 2
   elseif op == 'C' then -- records of a chunk are replaced: first, how many, with how many, each
-    k = k + 1
-    local key, first, count, with = KEYS[k], tonumber(ARGV[v + 1]), tonumber(ARGV[v + 2]), tonumber(ARGV[v + 3])
+    local first, count, with = tonumber(ARGV[v + 1]), tonumber(ARGV[v + 2]), tonumber(ARGV[v + 3])
     v = v + 3
     local head = first > 0 and call('LRANGE', key, 0, first - 1) or {}
     if first + count > 0 then call('LTRIM', key, first + count, -1) end
@@ -262,100 +284,84 @@ while v < n do
     for i = first, 1, -1 do call('LPUSH', key, head[i]) end
     v = v + with
   elseif op == 'Q' then -- use of a quota, by an owner ('o': made when missing) or a directory
-    local id, limits = ARGV[v + 1], KEYS[k + 1]
-    if ARGV[v + 4] == 'o' then soft('HSETNX', limits, id, string.rep('\255', 16)) end
-    if soft('HEXISTS', limits, id) == 1 then
-      soft('HINCRBY', KEYS[k + 2], id, ARGV[v + 2])
-      soft('HINCRBY', KEYS[k + 3], id, ARGV[v + 3])
+    local id, soft = ARGV[v + 3], redis.pcall
+    if ARGV[v + 6] == 'o' then soft('HSETNX', key, id, string.rep('\255', 16)) end
+    if soft('HEXISTS', key, id) == 1 then
+      soft('HINCRBY', ARGV[v + 1], id, ARGV[v + 4])
+      soft('HINCRBY', ARGV[v + 2], id, ARGV[v + 5])
     end
-    k, v = k + 3, v + 4
+    v = v + 6
   elseif op == 'Z' then
-    k = k + 1
-    call('ZADD', KEYS[k], ARGV[v + 1], ARGV[v + 2])
+    call('ZADD', key, ARGV[v + 1], ARGV[v + 2])
     v = v + 2
   elseif op == 'ZD' then
-    k = k + 1
-    call('ZREM', KEYS[k], ARGV[v + 1])
+    call('ZREM', key, ARGV[v + 1])
     v = v + 1
   elseif op == 'M' then
-    k = k + 1
-    call('SADD', KEYS[k], ARGV[v + 1])
+    call('SADD', key, ARGV[v + 1])
     v = v + 1
   elseif op == 'MD' then
-    k = k + 1
-    call('SREM', KEYS[k], ARGV[v + 1])
+    call('SREM', key, ARGV[v + 1])
     v = v + 1
   elseif op == 'U' then -- an owner's lock goes; its session's list forgets the file with its last lock there
-    local key, prefix = KEYS[k + 1], ARGV[v + 2]
-    call('HDEL', key, ARGV[v + 1])
-    local holds = false
+    local whose, holds = ARGV[v + 3], false
+    call('HDEL', key, ARGV[v + 2])
     for _, field in ipairs(call('HKEYS', key)) do
-      if sub(field, 1, #prefix) == prefix then holds = true end
+      if sub(field, 1, #whose) == whose then holds = true end
     end
-    if not holds then call('SREM', KEYS[k + 2], key) end
-    k, v = k + 2, v + 2
+    if not holds then call('SREM', ARGV[v + 1], key) end
+    v = v + 3
   elseif op == 'UA' then -- all locks of a session
-    k = k + 1
-    local prefix = ARGV[v + 1]
-    for _, key in ipairs(call('SMEMBERS', KEYS[k])) do
-      for _, field in ipairs(call('HKEYS', key)) do
-        if sub(field, 1, #prefix) == prefix then call('HDEL', key, field) end
+    local whose = ARGV[v + 1]
+    for _, held in ipairs(call('SMEMBERS', key)) do
+      for _, field in ipairs(call('HKEYS', held)) do
+        if sub(field, 1, #whose) == whose then call('HDEL', held, field) end
       end
     end
-    call('DEL', KEYS[k])
+    call('DEL', key)
     v = v + 1
   elseif op == 'G' then -- an ACL rule gets the next id
-    local id = string.format('%.0f', call('INCRBY', KEYS[k + 1], 1))
-    call('HSET', KEYS[k + 2], id, ARGV[v + 1])
-    insert(returned, id)
-    k, v = k + 2, v + 1
+    local id = string.format('%.0f', call('INCRBY', key, 1))
+    call('HSET', ARGV[v + 1], id, ARGV[v + 2])
+    returned = returned and returned .. ',' .. id or id
+    v = v + 2
 
   -- checks that are rarer
   elseif op == 't' then -- type of an inode
-    k = k + 1
-    local a = attr(KEYS[k])
-    if not a or math.floor(byte(a, 2) / 16) ~= tonumber(ARGV[v + 2]) then insert(failed, ARGV[v + 1]) end
+    local a = known[key]
+    if not a or math.floor(byte(a, 2) / 16) ~= tonumber(ARGV[v + 2]) then failed = (failed and failed .. ',' or '') .. ARGV[v + 1] end
     v = v + 2
   elseif op == 'o' then -- mode of an inode
-    k = k + 1
-    local a = attr(KEYS[k])
-    if not a or struct.unpack('>I2', a, 2) % 4096 ~= tonumber(ARGV[v + 2]) then insert(failed, ARGV[v + 1]) end
+    local a = known[key]
+    if not a or struct.unpack('>I2', a, 2) % 4096 ~= tonumber(ARGV[v + 2]) then failed = (failed and failed .. ',' or '') .. ARGV[v + 1] end
     v = v + 2
   elseif op == 'n' then -- no such inode
-    k = k + 1
-    if attr(KEYS[k]) then insert(failed, ARGV[v + 1]) end
+    if known[key] then failed = (failed and failed .. ',' or '') .. ARGV[v + 1] end
     v = v + 1
   elseif op == 'e' then -- an empty directory
-    k = k + 1
-    if call('HLEN', KEYS[k]) ~= 0 then insert(failed, ARGV[v + 1]) end
+    if call('HLEN', key) ~= 0 then failed = (failed and failed .. ',' or '') .. ARGV[v + 1] end
     v = v + 1
   elseif op == 's' then
-    k = k + 1
-    if call('GET', KEYS[k]) ~= ARGV[v + 2] then insert(failed, ARGV[v + 1]) end
+    if call('GET', key) ~= ARGV[v + 2] then failed = (failed and failed .. ',' or '') .. ARGV[v + 1] end
     v = v + 2
   elseif op == 'sa' then
-    k = k + 1
-    if call('EXISTS', KEYS[k]) == 1 then insert(failed, ARGV[v + 1]) end
+    if call('EXISTS', key) == 1 then failed = (failed and failed .. ',' or '') .. ARGV[v + 1] end
     v = v + 1
   elseif op == 'hd' then -- a field, or what its absence means, is this
-    k = k + 1
-    if (call('HGET', KEYS[k], ARGV[v + 2]) or ARGV[v + 3]) ~= ARGV[v + 4] then insert(failed, ARGV[v + 1]) end
+    if (call('HGET', key, ARGV[v + 2]) or ARGV[v + 3]) ~= ARGV[v + 4] then failed = (failed and failed .. ',' or '') .. ARGV[v + 1] end
     v = v + 4
   elseif op == 'z' then -- a score; "" for none
-    k = k + 1
-    if (call('ZSCORE', KEYS[k], ARGV[v + 2]) or '') ~= ARGV[v + 3] then insert(failed, ARGV[v + 1]) end
+    if (call('ZSCORE', key, ARGV[v + 2]) or '') ~= ARGV[v + 3] then failed = (failed and failed .. ',' or '') .. ARGV[v + 1] end
     v = v + 3
   elseif op == 'l' then -- a chunk begins with these records: how many, all in one
-    k = k + 1
     local count = tonumber(ARGV[v + 2])
-    local list = count > 0 and table.concat(call('LRANGE', KEYS[k], 0, count - 1)) or ''
-    if list ~= ARGV[v + 3] then insert(failed, ARGV[v + 1]) end
+    local list = count > 0 and table.concat(call('LRANGE', key, 0, count - 1)) or ''
+    if list ~= ARGV[v + 3] then failed = (failed and failed .. ',' or '') .. ARGV[v + 1] end
     v = v + 3
   elseif op == 'm' then -- a hash is this: count, then field and value. 'links': fields that count none do not count
-    k = k + 1
     local index, kind, count = ARGV[v + 1], ARGV[v + 2], tonumber(ARGV[v + 3])
     v = v + 3
-    local now, size, same = call('HGETALL', KEYS[k]), 0, true
+    local now, size, same = call('HGETALL', key), 0, true
     local fields = {}
     for i = 1, #now, 2 do
       if kind ~= 'links' or tonumber(now[i + 1]) > 0 then fields[now[i]], size = now[i + 1], size + 1 end
@@ -364,45 +370,31 @@ while v < n do
       if fields[ARGV[v + 1]] ~= ARGV[v + 2] then same = false end
       v = v + 2
     end
-    if not same or size ~= count then insert(failed, index) end
-  elseif op == 'w' then -- a counter is at most this; by sign, length, digits
-    k = k + 1
-    local now, most = call('GET', KEYS[k]) or '0', ARGV[v + 2]
-    if #now > 15 or #most > 15 then
-      local function order(text)
-        local negative = sub(text, 1, 1) == '-'
-        local digits = negative and sub(text, 2) or text
-        digits = string.rep('0', 20 - #digits) .. digits
-        local sign = negative and -1 or 1
-        return sign * tonumber(sub(digits, 1, 10)), sign * tonumber(sub(digits, 11))
-      end
-      local high, low = order(now)
-      local h, l = order(most)
-      if high > h or (high == h and low > l) then insert(failed, ARGV[v + 1]) end
-    elseif tonumber(now) > tonumber(most) then
-      insert(failed, ARGV[v + 1])
-    end
-    v = v + 2
+    if not same or size ~= count then failed = (failed and failed .. ',' or '') .. index end
   elseif op == 'f' then -- what never holds
-    insert(failed, ARGV[v + 1])
-    v = v + 1
+    failed = (failed and failed .. ',' or '') .. key
   elseif op == 'p' then -- an inode to be patched exists, else the commit is refused with no check to blame
-    k = k + 1
-    if not attr(KEYS[k]) then late = true end
+    if not known[key] then late = true end
   elseif op == 'F' then -- writes that contradict each other, likewise
-    late = true
+    v, late = v - 1, true
   elseif op == 'c' then -- a chunk has so many records, likewise
-    k = k + 1
-    if call('LLEN', KEYS[k]) < tonumber(ARGV[v + 1]) then late = true end
+    if call('LLEN', key) < tonumber(ARGV[v + 1]) then late = true end
     v = v + 1
   else
     return redis.error_reply('KISEKISTEP ' .. op)
   end
 end
 
-if once and slot ~= '' then call('EXISTS', KEYS[1]) end
-local result = '+' .. table.concat(returned, ',')
-return slot ~= '' and decided(result) or result
+if dead then call('DEL', unpack(dead)) end
+local result = returned and '+' .. returned or '+'
+if slot ~= '' then
+  -- What this connection changed it must read to hear of it again.
+  if tracking == 49 and #KEYS > 0 then call('EXISTS', unpack(KEYS)) end
+  -- What has been decided under this number, for copies that come later.
+  local new = call('HSET', receipts, slot, sequence .. result) == 1
+  if new or prolong == 49 then call('EXPIRE', receipts, 3600) end
+end
+return result
 )lua";
 
 constexpr const char* kFetch = R"lua(

@@ -7,10 +7,10 @@
 /// then attributes, then what refers to them, and sums that are damaged are passed over.
 namespace kiseki::meta::redis {
 
-/// Applies a commit. KEYS[1]: the client's receipts; then, in order, the keys of each step.
-/// ARGV: slot of the receipt ("" for none), sequence number, "1" to let the receipts live an hour from now on, "1" to
-/// hear of what others do to the written keys, "1" when it was sent before (all three: "" when not); then the steps of
-/// `CommitSteps`.
+/// Applies a commit. KEYS: what the client wants to hear of when others change it (on a Cluster: every key).
+/// ARGV: slot of the receipt ("" for none); its sequence number; three digits, 1 for yes: the receipts live an hour
+/// from now on, KEYS are to be heard of, the commit was sent before; the key of the client's receipts; what all keys
+/// begin with; how many attributes and how many counters to read, and their keys; then the steps of `CommitSteps`.
 /// Answers "+" and what the writes returned, or "-" and the indexes of the checks that do not hold; both with commas.
 const net::redis::Script& commit_script();
 
