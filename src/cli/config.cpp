@@ -75,7 +75,7 @@ Try<int> apply(const Settings& settings, MetaAccess& meta, const meta::Format& n
 Try<int> run_config(const Settings& settings) {
   TRY(auto url, absolute_meta_url(settings.arguments()[0]));
   TRY(auto meta, MetaAccess::open(url, meta::OpenMode::existing));
-  TRY(auto now, meta->read_format());
+  TRY(auto now, meta->read_format(meta::Versions::any));  // --max-client-version may have shut us out: this undoes it
   TRY(auto changes, config_changes(settings, now));
   if (!changes.asked) {
     fmt::print("{}\n", now.redacted().to_json());

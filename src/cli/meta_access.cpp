@@ -4,7 +4,6 @@
 
 #include "cli/io_backend.hpp"
 #include "cli/locations.hpp"
-#include "meta/volume_format.hpp"
 
 namespace kiseki::cli {
 
@@ -52,8 +51,8 @@ Failure no_format(const meta::Failure& why, const std::string& url) {
   return Failure{Exit::failed, fmt::format("no volume at {}; create one with `kiseki format {} NAME`", shown, shown)};
 }
 
-Try<meta::Format> MetaAccess::read_format() {
-  auto format = runtime_.wait(meta::read_format(*engine_));
+Try<meta::Format> MetaAccess::read_format(meta::Versions versions) {
+  auto format = runtime_.wait(meta::read_format(*engine_, versions));
   if (!format) return no_format(format.error(), url_);
   return std::move(*format);
 }

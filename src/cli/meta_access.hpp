@@ -11,6 +11,7 @@
 #include "meta/failure.hpp"
 #include "meta/format.hpp"
 #include "meta/open_engine.hpp"
+#include "meta/volume_format.hpp"
 
 /// The metadata of a volume for one run of a verb: loops, engine, client without a session.
 namespace kiseki::cli {
@@ -37,7 +38,7 @@ class MetaAccess {
   const std::shared_ptr<meta::MetaEngine>& shared_engine() const { return engine_; }
   const SystemClock& clock() const { return *clock_; }
   /// The volume's settings. Fails with the sentence of what is wrong: not formatted, too new, damaged.
-  Try<meta::Format> read_format();
+  Try<meta::Format> read_format(meta::Versions versions = meta::Versions::checked);
   /// A read-only client over the engine, for operations that look only. Lives as long as this.
   meta::Client& client(const meta::Format& format);
 

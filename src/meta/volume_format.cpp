@@ -154,13 +154,13 @@ Async<std::string> stored_text(MetaEngine& engine) {
 
 }  // namespace
 
-asio::awaitable<Explained<Format>> read_format(MetaEngine& engine) {
+asio::awaitable<Explained<Format>> read_format(MetaEngine& engine, Versions versions) {
   auto text = co_await stored_text(engine);
   if (!text) co_return engine_failed(text.error());
   if (text->empty()) co_return failure(ENOENT, "there is no volume here: format one first");
   auto format = Format::parse(*text);
   if (!format) co_return format.error();
-  if (auto ok = format->check_version(); !ok) co_return ok.error();
+  if (auto ok = format->check_version(); !ok && versions == Versions::checked) co_return ok.error();
   if (auto ok = format->decrypt_secrets(); !ok) co_return ok.error();
   co_return *format;
 }

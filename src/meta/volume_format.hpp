@@ -13,8 +13,11 @@ namespace kiseki::meta {
 /// (secrets plain). Fails with a sentence; then nothing was changed.
 asio::awaitable<Explained<Format>> format_volume(MetaEngine& engine, Format wanted, const Clock& clock);
 
-/// The format of the volume, secrets plain, version checked. ENOENT: not formatted.
-asio::awaitable<Explained<Format>> read_format(MetaEngine& engine);
+/// Whether a client that the volume's settings shut out may read them: only to change them.
+enum class Versions { checked, any };
+
+/// The format of the volume, secrets plain. ENOENT: not formatted.
+asio::awaitable<Explained<Format>> read_format(MetaEngine& engine, Versions versions = Versions::checked);
 
 /// A random UUID (version 4) for a new volume.
 std::string new_uuid();

@@ -116,6 +116,14 @@ class ConfigTest(unittest.TestCase):
         self.assertEqual(0, setting(volume)["TrashDays"])
         volume.run("config", volume.meta, "--trash-days", "3", "--yes")
 
+    def test_who_is_shut_out_may_undo_it(self):
+        volume = mounted.Volume(self)
+        volume.run("config", volume.meta, "--max-client-version", "1.0.0", "--yes")
+        self.assertIn("1.0.0", volume.run("status", volume.meta, check=False).stderr)
+        self.assertEqual("1.0.0", json.loads(volume.run("config", volume.meta).stdout)["MaxClientVersion"])
+        volume.run("config", volume.meta, "--max-client-version", "")
+        volume.run("status", volume.meta)
+
     def test_secrets_are_hidden_and_stored_encrypted(self):
         volume = mounted.Volume(self)
         volume.run("config", volume.meta, "--access-key", "me", "--secret-key", "hush-hush", "--yes")
