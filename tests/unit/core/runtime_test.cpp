@@ -1,5 +1,6 @@
 #include "core/runtime.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <sched.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -218,6 +220,30 @@ TEST(Io, LoopsThatAreGoneHinderNoNewOnes) {
       loop.poll();
     }
   }));
+}
+
+// A cancellation takes an entry of the ring that somebody had before.
+TEST(Io, ACancelledWaitEndsNoOther) {
+  using Descriptor = asio::posix::stream_descriptor;
+  asio::io_context loop{1};
+  int ended = 0;
+  auto silent = [&loop] {
+    int ends[2];
+    EXPECT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    return std::pair(Descriptor(loop, ends[0]), Descriptor(loop, ends[1]));
+  };
+  std::vector<std::pair<Descriptor, Descriptor>> waiting;
+  for (int i = 0; i < 8; ++i)
+    waiting.push_back(silent()), waiting.back().first.async_wait(Descriptor::wait_read, [&](auto) { ++ended; });
+  auto pipe = silent();
+  for (int i = 0; i < 2000; ++i) {
+    bool over = false;
+    pipe.first.async_wait(Descriptor::wait_read, [&](auto) { over = true; });
+    loop.poll();
+    pipe.first.cancel();
+    while (!over) loop.run_one();
+  }
+  EXPECT_EQ(ended, 0);
 }
 
 }  // namespace
