@@ -126,6 +126,13 @@ std::string_view remedy_of(std::string_view refusal) {
   return "";
 }
 
+/// Why somebody who listens gave no answer that is one.
+std::string silence_of(std::error_code error) {
+  if (error == posix(ECANCELED)) return "does not answer in time";
+  if (error == posix(EPROTO)) return "does not speak Redis's protocol: check host and port";
+  return "does not answer: " + error.message();
+}
+
 }  // namespace
 
 Async<std::unique_ptr<Link>> Topology::connect_to(Endpoint to, Commands extra, Replies& extra_replies,
@@ -136,7 +143,7 @@ Async<std::unique_ptr<Link>> Topology::connect_to(Endpoint to, Commands extra, R
   for (auto& command : extra) commands.push_back(std::move(command));
   auto replies = co_await link->ask(std::move(commands));
   if (!replies) {
-    why = fmt::format("{} does not answer: {}", to.shown(), replies.error().message());
+    why = fmt::format("{} {}", to.shown(), silence_of(replies.error()));
     co_return replies.error();
   }
   for (std::size_t i = 0; i < greeted; ++i) {

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """What cannot work is refused: exit 1, one clear sentence, nothing half made."""
+import http.server
 import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -166,6 +168,13 @@ class MountRefusals(RefusalTest):
                 out.write(text)
             self.mount_refused(self.volume.meta, self.target, "--config", file, says=(file, *words))
         self.mount_refused(self.volume.meta, self.target, "--config", self.root, says=(self.root, "directory"))
+
+    def test_an_address_where_no_redis_listens(self):
+        web = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+        self.addCleanup(web.server_close)
+        self.addCleanup(web.shutdown)
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        self.refused("status", f"redis://127.0.0.1:{web.server_port}/1", says=(str(web.server_port), "protocol", "check host and port"))
 
     def test_too_few_open_files(self):
         self.format()

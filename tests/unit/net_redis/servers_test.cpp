@@ -34,6 +34,7 @@ TEST(RedisServers, UnixSocketWithPasswordAndDatabase) {
   EXPECT_EQ(wrong.code, Errc::denied) << wrong.message;
   EXPECT_NE(wrong.message.find("WRONGPASS"), std::string::npos) << wrong.message;
   EXPECT_EQ(wrong.message.find("wrong@"), std::string::npos) << wrong.message;
+  EXPECT_NE(wrong.message.find("META_PASSWORD"), std::string::npos) << wrong.message;
   auto none = refusal("unix://" + server.socket_path());
   EXPECT_EQ(none.code, Errc::denied) << none.message;
 }
