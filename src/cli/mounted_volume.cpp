@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "cli/config_changes.hpp"
 #include "cli/locations.hpp"
 #include "cli/meta_access.hpp"
 #include "cli/mount_config_text.hpp"
@@ -179,7 +180,7 @@ Try<void> MountedVolume::open_store() {
   }
   auto waiting_writes = plan_.buffer_bytes / kWritePart;
   plan_.session.write_bytes = std::max<std::size_t>(waiting_writes / runtime_.loops(), plan_.session.max_write);
-  make_arena(opened.memory_bytes + waiting_writes);
+  TRY_CHECK(make_arena(opened.memory_bytes + waiting_writes));
   if (plan_.check_storage) {
     if (auto tested = runtime_.wait(test_store(*store_)); !tested) return tested.error();
   }
@@ -199,11 +200,17 @@ Try<void> MountedVolume::open_store() {
 }
 
 /// What is set apart is no longer there for buffers: the sum stays --buffer-size.
-void MountedVolume::make_arena(std::size_t set_apart) {
+Try<void> MountedVolume::make_arena(std::size_t set_apart) {
   auto limit = std::max(plan_.buffer_bytes - std::min(set_apart, plan_.buffer_bytes / 2), kLeastArena);
-  arena_ = std::make_unique<BufferArena>(BufferArena::Options{.limit_bytes = limit + plan_.memory_cache_bytes,
-                                                              .overflow_dir = plan_.overflow_dir,
-                                                              .overflow_bytes = plan_.overflow_bytes});
+  auto whole = limit + plan_.memory_cache_bytes;
+  try {
+    arena_ = std::make_unique<BufferArena>(BufferArena::Options{
+        .limit_bytes = whole, .overflow_dir = plan_.overflow_dir, .overflow_bytes = plan_.overflow_bytes});
+  } catch (const std::exception& refused) {  // std::system_error of what it maps, std::bad_alloc of its tables
+    return Failure{Exit::failed, fmt::format("no {} of buffers here (--buffer-size, --cache-size, --overflow-dir): {}",
+                                             human_bytes(whole), refused.what())};
+  }
+  return boost::system::in_place_value;
 }
 
 /// The directory that becomes the root of a mount with --subdir; made when it is missing.

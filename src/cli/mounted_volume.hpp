@@ -62,7 +62,7 @@ class MountedVolume {
   void reopen_store(const meta::Format& format);
   Try<object::StoreSpec> spec_of(const meta::Format& format) const;
   void warn_of_missing_objects() const;
-  void make_arena(std::size_t set_apart);
+  Try<void> make_arena(std::size_t set_apart);
   Try<void> open_volume();
   Try<void> find_root();
   void start_metrics();

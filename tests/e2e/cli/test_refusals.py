@@ -152,6 +152,8 @@ class MountRefusals(RefusalTest):
         self.mount_refused(meta, at, "--atime-mode", "never", says=("--atime-mode", "noatime"))
         self.mount_refused(meta, at, "-o", "frobnicate", says=("frobnicate",))
         self.mount_refused(meta, at, "-o", "buffer-size=x", says=("buffer-size", "x"))
+        self.mount_refused(meta, at, "--buffer-size", "1P", says=("TiB of buffers", "--buffer-size"))
+        self.mount_refused(meta, at, "--overflow-dir", self.root, "--overflow-size", "1P", says=("overflow", "No space left"))
         self.mount_refused(meta, at, "--heartbeat", "0", says=("--heartbeat", "1s"))
         self.mount_refused(meta, at, "--metrics", "127.0.0.1", says=("--metrics", "HOST:PORT"))
         self.mount_refused(meta, "", says=("empty", "MOUNTPOINT"))
