@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import mounted  # noqa: E402
 import redis  # noqa: E402
 import redis_records  # noqa: E402
+from holes import wait_for_compaction, write_each  # noqa: E402
 import syscalls  # noqa: E402
 
 SEED, SEEDS = int(os.environ.get("KISEKI_SEED", "1")), int(os.environ.get("KISEKI_SEEDS", "1"))
@@ -176,6 +177,19 @@ class RecordsTest(unittest.TestCase):
         self.assertEqual([], self.problems(server), f"seed {seed}, after the unmount")
         left = [key for key in redis_records.Volume(server.port).records if key.startswith(("session", "lock", "Kiseki:"))]
         self.assertEqual([], left, f"seed {seed}")
+
+    def test_a_compaction_around_holes(self):
+        for trash_days in (0, 1):
+            server = redis.Server(self)
+            mount = redis.Volume(self, server.port, trash_days=trash_days).mount()
+            write_each(mount / "f", [(at, 5000) for at in range(0, 1_000_000, 90_000)], times=3)
+            wait_for_compaction(mount, "f", 0)
+            self.assertEqual([], self.problems(server))
+            with open(mount / "f", "rb") as source, open(mount / "copy", "wb") as target:
+                os.copy_file_range(source.fileno(), target.fileno(), 500_000)
+            self.assertEqual([], self.problems(server))
+            os.unlink(mount / "f")
+            self.assertEqual([], self.problems(server))
 
     def problems(self, server):
         return redis_records.Volume(server.port).problems[:20]

@@ -252,6 +252,27 @@ class Volume:
             if owner and int(owner[1]) not in self.attrs and not (key[0] == "c" and int(owner[1]) in deleted):
                 self.problems.append(f"{key}: there is no such inode")
         self.count()
+        self.count_references()
+
+    def count_references(self):
+        """Every record of a chunk, and every delayed entry, is one reference of its slice."""
+        counted = {}
+        for key, records in self.records.items():
+            for record in records if re.fullmatch(r"c[0-9]+_[0-9]+", key) else ():
+                _, ident, size, _, _ = struct.unpack(">IQIII", record)
+                counted[(ident, size)] = counted.get((ident, size), 0) + (ident > 0)
+        for delayed in self.records.get("delSlices", [])[1::2]:
+            for named in struct.iter_unpack(">QI", delayed):
+                counted[named] = counted.get(named, 0) + 1
+        fields = iter(self.records.get("sliceRef", []))
+        stored = {field.decode(): number(value) + 1 for field, value in zip(fields, fields)}
+        for (ident, size), want in counted.items():
+            got = stored.pop(f"k{ident}_{size}", 1)
+            if ident and got != want:
+                self.problems.append(f"slice {ident}: {got} references, {want} are there")
+        self.problems += [f"{field}: {got} references, none is there" for field, got in stored.items() if got > 0]
+        idents = [ident for ident, _ in counted if ident]
+        self.problems += [f"slice {ident}: of two sizes" for ident in set(idents) if idents.count(ident) > 1]
 
     def count(self):
         live = [attr for ino, attr in self.attrs.items() if ino not in (1, TRASH)]
