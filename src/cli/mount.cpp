@@ -42,10 +42,20 @@ Try<void> check_answers(const std::string& mount_point) {
   return Failure{Exit::failed, fmt::format("{} was mounted but does not answer", mount_point)};
 }
 
+/// fstab's options come with every remount, ours among them; who serves goes on with those it began with.
+void warn_of_kept_flags(const MountOptions& options) {
+  std::string names;
+  for (const auto& given : options.flags) names += (names.empty() ? "--" : ", --") + std::string(given.flag->name);
+  if (!names.empty())
+    log::warn("mount.remount_keeps", {{"flags", names}, {"remedy", "unmount, then mount with what is to change"}});
+}
+
 /// The kernel's flags of a mount that goes on as it is: who serves it is not asked.
 Try<int> remount(const Settings& settings) {
   const auto& options = settings.mount_options();
   auto mount_point = real_mount_point(settings.arguments().back());
+  TRY_CHECK(volume_at(mount_point));
+  warn_of_kept_flags(options);
   auto words = options.kernel;
   if (options.writable) words.emplace_back("rw");
   if (options.read_only) words.emplace_back("ro");

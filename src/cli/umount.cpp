@@ -13,13 +13,6 @@
 namespace kiseki::cli {
 namespace {
 
-/// Other file systems are not ours to take away.
-Try<void> check_is_volume(const fuse::MountedAt& mount) {
-  if (fuse::is_volume_mount(mount)) return boost::system::in_place_value;
-  return Failure{Exit::failed, fmt::format("{} is a mount of type {}, not a volume; to take it away: umount {}",
-                                           mount.path, mount.type, mount.path)};
-}
-
 /// Staged blocks wait in <cache-dir>/<uuid>/rawstaging of a mount with --writeback, which this version does not offer:
 /// a mount of ours never holds any, so there is nothing to wait for. One of JuiceFS may.
 Try<void> wait_until_flushed(const fuse::MountedAt& mount) {
@@ -44,6 +37,14 @@ std::string real_mount_point(const std::string& path) {
   return ec ? absolute.string() : (parent / absolute.filename()).string();
 }
 
+Try<fuse::MountedAt> volume_at(const std::string& mount_point) {
+  auto mount = fuse::mounted_at(mount_point);
+  if (!mount) return Failure{Exit::failed, fmt::format("{} is not a mount point", mount_point)};
+  if (fuse::is_volume_mount(*mount)) return *mount;
+  return Failure{Exit::failed, fmt::format("{} is a mount of type {}, not a volume: mount(8) and umount(8) are for it",
+                                           mount_point, mount->type)};
+}
+
 Try<void> unmount(const std::string& mount_point, bool lazy) {
   auto gone = fuse::unmount(mount_point, lazy);
   if (gone) return boost::system::in_place_value;
@@ -58,10 +59,8 @@ Try<void> unmount(const std::string& mount_point, bool lazy) {
 
 Try<int> run_umount(const Settings& settings) {
   auto path = real_mount_point(settings.arguments()[0]);
-  auto mount = fuse::mounted_at(path);
-  if (!mount) return Failure{Exit::failed, fmt::format("{} is not a mount point", settings.arguments()[0])};
-  TRY_CHECK(check_is_volume(*mount));
-  if (settings.on("flush")) TRY_CHECK(wait_until_flushed(*mount));
+  TRY(auto mount, volume_at(path));
+  if (settings.on("flush")) TRY_CHECK(wait_until_flushed(mount));
   TRY_CHECK(unmount(path, settings.on("force")));
   return 0;
 }

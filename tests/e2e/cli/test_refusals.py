@@ -211,6 +211,8 @@ class MountRefusals(RefusalTest):
 
     def test_umount_of_what_is_no_volume(self):
         self.refused("umount", "/proc", says=("/proc", "proc", "not a volume"))
+        self.refused("mount", "-o", "remount,ro", "/proc", says=("/proc", "not a volume"))
+        self.refused("mount", "-o", "remount,ro", self.target, says=(self.target, "not a mount point"))
         self.assertTrue(os.path.ismount("/proc"))
 
 
@@ -222,6 +224,14 @@ class WarningTest(unittest.TestCase):
         self.assertEqual(1, len(told), mount.log_text())
         self.assertIn("--writeback", told[0])
         self.assertIn("--cache-eviction", told[0])
+
+    def test_flags_that_a_remount_does_not_change(self):
+        mounted.need(os.geteuid() == 0, "remounting takes root")
+        volume = mounted.Volume(self)
+        mount = volume.mount()
+        told = volume.run("mount", "-o", "remount,noexec,buffer-size=1G", mount.path).stderr
+        self.assertIn("mount.remount_keeps", told)
+        self.assertIn("--buffer-size", told)
 
     def test_a_directory_of_objects_that_is_gone(self):
         volume = mounted.Volume(self)
