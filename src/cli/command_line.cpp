@@ -71,12 +71,25 @@ Failure unknown_verb(std::string_view word) {
   return Failure{Exit::unknown_verb, fmt::format("No help topic for '{}'; {}", word, help)};
 }
 
+bool asks_for_help(std::string_view verb) { return verb == "help" || verb == "h"; }
+
+/// `help` and `help VERB` are `--help` and `VERB --help`.
+Try<CommandLine> help_about(const std::vector<std::string>& words, std::size_t after) {
+  CommandLine out;
+  out.given.push_back({find_flag(nullptr, "help"), "help", "true"});
+  if (after >= words.size()) return out;
+  out.verb = find_verb(words[after]);
+  if (!out.verb) return unknown_verb(words[after]);
+  return out;
+}
+
 }  // namespace
 
 Try<CommandLine> parse_command_line(const std::vector<std::string>& words) {
   CommandLine out;
   auto verb = verb_at(words);
   if (verb < words.size()) {
+    if (asks_for_help(words[verb])) return help_about(words, verb + 1);
     out.verb = find_verb(words[verb]);
     if (!out.verb) return unknown_verb(words[verb]);
   }

@@ -23,11 +23,13 @@ class HelpTest(unittest.TestCase):
         return subprocess.run([mounted.binary(), *words], capture_output=True, text=True, timeout=30)
 
     def test_help_teaches(self):
-        for words in ([], ["--help"], ["mount", "--help"], ["-h", "format"], ["status", "-h"], ["info", "-help"]):
+        for words in ([], ["--help"], ["mount", "--help"], ["-h", "format"], ["status", "-h"], ["info", "-help"], ["help"], ["h"], ["help", "mount"]):
             done = self.run_kiseki(*words)
             self.assertEqual(0, done.returncode, words)
             self.assertIn("USAGE", done.stdout)
         self.assertIn("--buffer-size", self.run_kiseki("mount", "--help").stdout)
+        self.assertEqual(self.run_kiseki("mount", "--help").stdout, self.run_kiseki("help", "mount").stdout)
+        self.assertEqual(3, self.run_kiseki("help", "frobnicate").returncode)
 
     def test_version(self):
         for words in (["version"], ["--version"], ["-V"], ["mount", "-V"]):
