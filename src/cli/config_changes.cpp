@@ -135,7 +135,7 @@ Try<void> Changer::acl() {
   }
   if (set("enable-acl", &Format::enable_acl, settings_.on("enable-acl"), shown)) {
     raise_min_version("1.2.0-A");
-    risk("ACLs cannot be switched off again, and clients older than 1.2 will be refused");
+    risk("ACLs cannot be switched off again, older clients than 1.2 are refused, mounts offer them once mounted again");
   }
   return boost::system::in_place_value;
 }

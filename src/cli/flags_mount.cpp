@@ -191,7 +191,7 @@ constexpr Flag kMount[] = {
      "",
      kSize,
      "100G",
-     "size of the cache with --cache-dir memory, bare number in MiB",
+     "size of the cache with --cache-dir memory (there 100M if not given), bare number in MiB",
      "DISK CACHE",
      {.unit = 'M'}},
     {"cache-items",
