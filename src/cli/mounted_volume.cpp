@@ -24,8 +24,8 @@ namespace {
 constexpr const char* kSessionVersion = "1.4.1+kiseki";
 
 // Parts of --buffer-size set apart: one in so many for codecs, on a volume that has them, and for WRITEs that wait. The
-// rest is never less than the largest block.
-constexpr std::size_t kCodecPart = 4, kWritePart = 8, kLeastArena = std::size_t{16} << 20;
+// rest holds a block being written and one being read at least.
+constexpr std::size_t kCodecPart = 4, kWritePart = 8, kLeastArena = std::size_t{8} << 20, kLeastBlocks = 2;
 
 std::string host_name() {
   char name[256] = "";
@@ -201,8 +201,14 @@ Try<void> MountedVolume::open_store() {
 
 /// What is set apart is no longer there for buffers: the sum stays --buffer-size.
 Try<void> MountedVolume::make_arena(std::size_t set_apart) {
-  auto limit = std::max(plan_.buffer_bytes - std::min(set_apart, plan_.buffer_bytes / 2), kLeastArena);
+  auto least = std::max<std::size_t>(kLeastArena, kLeastBlocks * format_->block_bytes());
+  auto limit = std::max(plan_.buffer_bytes - std::min(set_apart, plan_.buffer_bytes), least);
   auto whole = limit + plan_.memory_cache_bytes;
+  if (limit + set_apart > plan_.buffer_bytes)
+    log::warn("mount.small_buffers",
+              {{"asked", human_bytes(plan_.buffer_bytes)},
+               {"taken", human_bytes(limit + set_apart)},
+               {"because", "a few blocks of this volume, and what encodes them, take that much"}});
   try {
     arena_ = std::make_unique<BufferArena>(BufferArena::Options{
         .limit_bytes = whole, .overflow_dir = plan_.overflow_dir, .overflow_bytes = plan_.overflow_bytes});

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Volumes whose objects are compressed, encrypted, spread: what goes in comes out, what lies in the store is what the
 format says, and damage is an error, never wrong bytes."""
+import concurrent.futures
 import os
 import random
 import re
@@ -140,6 +141,48 @@ class CodecTest(unittest.TestCase):
             with open(f"/proc/{pid}/status") as text:
                 peak = int(re.search(r"VmHWM:\s+(\d+)", text.read())[1])
             self.assertLess(peak >> 10, 250, "MiB at the peak")
+
+    def crowd(self, work):
+        """Eight at once."""
+        with concurrent.futures.ThreadPoolExecutor(8) as crowd:
+            for done in [crowd.submit(work, number) for number in range(8)]:
+                done.result(60)
+
+    def test_many_at_once_in_the_least_memory(self):
+        # SEMANTICS: a size that does not hold a few blocks of the volume, 22 MiB for compressed or encrypted ones of 4 MiB,
+        # is exceeded by that, and a warning says so
+        volume = self.make("--block-size", "4M", "--compress", "zstd", algorithm="aes256gcm-rsa")
+        mount = volume.mount("--buffer-size", "16M")
+        self.assertIn('mount.small_buffers asked="16 MiB" taken="22 MiB"', mount.log_text())
+        piece, pieces = 256 << 10, 36
+
+        def body(number, index):
+            return random.Random(number << 16 | index).randbytes(1024) * (piece // 1024)
+
+        def write(number):
+            order = list(range(pieces))
+            random.Random(number).shuffle(order)
+            with open(mount / f"f{number}", "wb", buffering=0) as file:
+                for index in order:
+                    os.pwrite(file.fileno(), body(number, index), index * piece)
+                os.fsync(file.fileno())
+
+        def read(number):
+            order = list(range(pieces))
+            if number % 2:
+                random.Random(number).shuffle(order)
+            with open(mount / f"f{number}", "rb", buffering=0) as file:
+                for index in order:
+                    self.assertTrue(os.pread(file.fileno(), piece, index * piece) == body(number, index), (number, index))
+
+        self.crowd(write)
+        mount.unmount()
+        mount = volume.mount("--buffer-size", "16M")
+        self.crowd(read)
+        for pid in mount.pids():
+            with open(f"/proc/{pid}/status") as text:
+                peak = int(re.search(r"VmHWM:\s+(\d+)", text.read())[1])
+            self.assertLess(peak >> 10, 22 + 50, "MiB at the peak")
 
     def damaged_is_an_error(self, *flags, algorithm=None):
         volume = self.make(*flags, algorithm=algorithm)
