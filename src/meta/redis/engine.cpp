@@ -78,6 +78,16 @@ Async<Records> Engine::fetch_if_reachable(Keys keys) {
 }
 
 Async<Records> Engine::fetch(Keys keys, Resend resend) {
+  auto loop = Runtime::current_loop();
+  if (loop < 0 || !FetchGather::takes(keys)) co_return co_await fetch_alone(std::move(keys), resend);
+  auto& gathers = resend == Resend::while_reachable ? reachable_gathers_ : gathers_;
+  auto& gather = gathers[static_cast<std::size_t>(loop) % gathers.size()];
+  CO_TRY(auto records, co_await gather.fetch(connected(), keys, resend));
+  if (records) co_return std::move(*records);
+  co_return co_await fetch_alone(std::move(keys), resend);
+}
+
+Async<Records> Engine::fetch_alone(Keys keys, Resend resend) {
   std::vector<FetchPlan> plans;
   net::redis::Commands commands;
   for (std::size_t at = 0; at < keys.size(); at += kKeysAtOnce) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -7,6 +8,7 @@
 #include "meta/engine.hpp"
 #include "meta/failure.hpp"
 #include "meta/open_engine.hpp"
+#include "meta/redis/fetch_gather.hpp"
 #include "meta/redis/key_names.hpp"
 #include "meta/redis/receipts.hpp"
 #include "meta/redis/scans.hpp"
@@ -58,6 +60,7 @@ class Engine final : public MetaEngine, private net::redis::InvalidationListener
   void everything() noexcept override;
   void out_of_touch() noexcept override;
   Async<Records> fetch(Keys keys, net::redis::Resend resend);
+  Async<Records> fetch_alone(Keys keys, net::redis::Resend resend);
 
   Connected connected() const { return {*client_, names_}; }
   /// Until it is known whether the commit was applied, or nobody can tell. Not cancellable.
@@ -68,6 +71,7 @@ class Engine final : public MetaEngine, private net::redis::InvalidationListener
   const KeyNames names_;
   const bool read_only_;
   Receipts receipts_;
+  std::array<FetchGather, 64> gathers_, reachable_gathers_;  ///< of each loop; on larger machines some share one
   std::atomic<bool> wrote_{false};
   std::atomic<std::uint64_t> epoch_{0};  ///< of tracking: counts how often all that was heard of became doubtful
   std::mutex hearing_;                   ///< held while the observer is told of others' changes: it may go at any time

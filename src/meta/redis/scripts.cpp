@@ -425,6 +425,22 @@ end
 return out
 )lua";
 
+constexpr const char* kLookUp = R"lua(
+local out, names = redis.call('HMGET', KEYS[1], unpack(ARGV, 2)), #ARGV - 1
+local wanted, place = {}, {}
+for i = 1, names do
+  local entry = out[i]
+  out[names + i] = false
+  if entry and #entry == 9 then
+    wanted[#wanted + 1], place[#place + 1] = ARGV[1] .. decimal(string.sub(entry, 2)), names + i
+  end
+end
+if #wanted > 0 then
+  for i, a in ipairs(redis.call('MGET', unpack(wanted))) do out[place[i]] = a end
+end
+return out
+)lua";
+
 constexpr const char* kList = R"lua(
 local page = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
 local out, found, base = {page[1]}, page[2], ARGV[3]
@@ -472,6 +488,10 @@ const net::redis::Script& commit_script() {
 }
 const net::redis::Script& fetch_script() {
   static const net::redis::Script script(std::string(kDecimal) + kFetch);
+  return script;
+}
+const net::redis::Script& look_up_script() {
+  static const net::redis::Script script(std::string(kDecimal) + kLookUp);
   return script;
 }
 const net::redis::Script& list_script() {

@@ -17,6 +17,10 @@ const net::redis::Script& commit_script();
 /// Reads several records at one moment. Steps of `FetchPlan`; answers an array with one element per step.
 const net::redis::Script& fetch_script();
 
+/// Names of one directory and what they stand for. KEYS: the directory. ARGV: what attribute keys begin with, then the
+/// names, a few hundred at most. Answers all entries, then all attributes (nil: none).
+const net::redis::Script& look_up_script();
+
 /// A page of a directory. KEYS: the directory. ARGV: cursor, about how many, what attribute keys begin with ("" for
 /// names only). Answers the next cursor, then name, entry and attributes (nil: none) of each.
 const net::redis::Script& list_script();

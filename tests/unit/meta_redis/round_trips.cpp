@@ -24,7 +24,9 @@ class RoundTrips : public testing::Test {
     forget();  // then the server learns the script of a look-up
     m->must(lookup(*m->client, kRootIno, "warm-up"));
     m->must(m->client->new_slice_id());
+    forget();  // and that of other reads
     m->must(unlink(*m->client, m->root, kRootIno, "warm-up"));
+    m->must(getattr(*m->client, kRootIno));
   }
   /// How many round trips `work` makes.
   template <class F>
@@ -165,6 +167,61 @@ TEST_F(RoundTrips, ListingTenThousandFiles) {
             }),
             5);
   EXPECT_EQ(listed, 10'000u);
+}
+
+TEST_F(RoundTrips, ReadsOfOneTurnShareTheWire) {
+  std::vector<Ino> files, dirs{kRootIno, dir("other")};
+  for (std::size_t i = 0; i < 32; ++i) files.push_back(m->file(dirs[i % 2], "f" + std::to_string(i)));
+  auto damaged = m->file(kRootIno, "damaged");
+  kiseki::test::say(server().port(), "SET i" + std::to_string(damaged.value) + " short\r\n");
+  m->must(m->engine->catch_up());
+  int wrong = 0;
+  auto expect = [&](Keys keys, std::size_t place, std::error_code error, Ino parent) -> Async<void> {
+    auto records = co_await m->engine->fetch(std::move(keys));
+    auto* attr = records ? std::get_if<Attr>(&(*records)[place]) : nullptr;
+    auto right = error ? !records && records.error() == error
+                       : records && (parent.value == 0 ? !attr : attr && attr->parent == parent);
+    wrong += !right;
+    co_return Result<void>{};
+  };
+  auto work = [&]() -> asio::awaitable<void> {
+    std::vector<Async<void>> reads;
+    auto look_up = [&](Ino parent, std::string name, std::error_code error, Ino found) {
+      reads.push_back(expect({EntryKey{parent, name}, ChildKey{parent, name}}, 1, error, found));
+    };
+    for (std::size_t i = 0; i < files.size(); ++i) {
+      look_up(dirs[i % 2], "f" + std::to_string(i), {}, dirs[i % 2]);
+      reads.push_back(expect({AttrKey{files[i]}}, 0, {}, dirs[i % 2]));
+    }
+    look_up(kRootIno, "none", {}, Ino{0});
+    look_up(kRootIno, "damaged", posix(EIO), Ino{0});
+    reads.push_back(expect({AttrKey{damaged}}, 0, posix(EIO), Ino{0}));
+    reads.push_back(expect({AttrKey{Ino{999'999}}, AttrKey{files[1]}}, 1, {}, dirs[1]));
+    auto all = co_await fan_out(std::move(reads), 256);
+    EXPECT_TRUE(all) << all.error().message();
+  };
+  EXPECT_EQ(cost([&] { m->runtime.wait(work()); }), 1);
+  EXPECT_EQ(wrong, 0) << "each its own, and the damaged one alone told so";
+}
+
+TEST_F(RoundTrips, ReadsGoOnWhenTheOneThatAskedForAllIsCancelled) {
+  auto file = m->file(kRootIno, "f");
+  auto read = [&]() -> Async<void> {
+    auto records = co_await m->engine->fetch({AttrKey{file}});
+    co_return records ? Result<void>{} : Result<void>(records.error());
+  };
+  auto work = [&](std::chrono::nanoseconds patience) -> asio::awaitable<void> {
+    std::vector<Async<void>> both;
+    both.push_back([](std::chrono::nanoseconds budget, Async<void> first) -> Async<void> {
+      auto cut_short = co_await with_timeout(budget, std::move(first));
+      EXPECT_TRUE(cut_short || cut_short.error() == posix(ETIMEDOUT)) << cut_short.error().message();
+      co_return Result<void>{};
+    }(patience, read()));
+    both.push_back(read());
+    auto all = co_await fan_out(std::move(both), 2);
+    EXPECT_TRUE(all) << all.error().message();
+  };
+  for (int us = 0; us < 200; us += 5) m->runtime.wait(work(std::chrono::microseconds(us)));
 }
 
 TEST_F(RoundTrips, ManySliceCommitsShareTheWire) {
