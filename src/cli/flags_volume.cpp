@@ -38,7 +38,7 @@ constexpr Flag kGlobal[] = {
 };
 
 constexpr Flag kFormat[] = {
-    {"storage", "", kText, "file", "kind of object store", "STORAGE", {.needed = true}},
+    {"storage", "", kText, "file", "kind of object store: file, s3 or minio", "STORAGE", {.needed = true}},
     {"bucket",
      "",
      kText,
@@ -100,7 +100,7 @@ constexpr Flag kFormat[] = {
 };
 
 constexpr Flag kConfig[] = {
-    {"storage", "", kText, "file", "kind of object store", "STORAGE", {.needed = true}},
+    {"storage", "", kText, "file", "kind of object store: file, s3 or minio", "STORAGE", {.needed = true}},
     {"bucket", "", kText, "/var/jfs", "directory or bucket URL of the store", "STORAGE", {.needed = true}},
     {"access-key", "", kText, "", "new access key (the environment is not read)", "STORAGE"},
     {"secret-key", "", kText, "", "new secret key (the environment is not read)", "STORAGE"},
@@ -168,7 +168,7 @@ constexpr Flag kUmount[] = {
 };
 
 constexpr Flag kObjbench[] = {
-    {"storage", "", kText, "file", "kind of object store", "STORAGE", {.needed = true}},
+    {"storage", "", kText, "file", "kind of object store: file, s3 or minio", "STORAGE", {.needed = true}},
     {"access-key", "", kText, "", "access key of the store", "STORAGE", {.env = "ACCESS_KEY"}},
     {"secret-key", "", kText, "", "secret key of the store", "STORAGE", {.env = "SECRET_KEY"}},
     {"session-token", "", kText, "", "session token of the store", "STORAGE", {.env = "SESSION_TOKEN"}},
