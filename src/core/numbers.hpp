@@ -12,9 +12,8 @@ namespace kiseki {
 template <std::integral T>
 std::optional<T> whole_number(std::string_view text, int base = 10) {
   T value{};
-  auto* end = text.data() + text.size();
-  auto [stop, error] = std::from_chars(text.data(), end, value, base);
-  if (error != std::errc() || stop != end) return std::nullopt;
+  auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  if (error != std::errc() || stop != text.data() + text.size()) return std::nullopt;
   return value;
 }
 
