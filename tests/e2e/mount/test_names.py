@@ -191,12 +191,13 @@ class NamesTest(mounted.MountedTest):
         os.close(fd)
 
     def test_symbolic_links(self):
-        # SEMANTICS: symlinks up to 4096 bytes
+        # SEMANTICS: Symlinks up to 4095 bytes
         os.symlink("../some/where", self.path("l"))
-        os.symlink("x" * 4000, self.path("long"))
+        os.symlink("x" * 4095, self.path("long"))
+        self.refused(errno.ENAMETOOLONG, os.symlink, "x" * 4096, self.path("longer"))
         self.remount()
         self.assertEqual("../some/where", os.readlink(self.path("l")))
-        self.assertEqual("x" * 4000, os.readlink(self.path("long")))
+        self.assertEqual("x" * 4095, os.readlink(self.path("long")))
         self.assertEqual(13, os.lstat(self.path("l")).st_size)
         os.symlink("loop", self.path("loop"))
         self.refused(errno.ELOOP, os.stat, self.path("loop"))

@@ -1,5 +1,8 @@
 // Limits of the volume, of directories, of users and groups.
+#include <boost/asio/this_coro.hpp>
+
 #include "core/async.hpp"
+#include "meta/session.hpp"
 #include "volume.hpp"
 
 namespace kiseki::meta::test {
@@ -175,6 +178,33 @@ TEST(Quotas, AChownRefusedBesideAWriteMovesNothing) {
     EXPECT_EQ((co_await stored(v, kUser)).used_inodes, 0);
     EXPECT_EQ((co_await stored(v, {QuotaKind::user, 1001})).used_inodes, 1);
     EXPECT_EQ((co_await stored(v, {QuotaKind::user, 1001})).used_space, 12288);
+  });
+}
+
+TEST(Quotas, ThatOthersMakeAreHeardOfAtTheNextHeartbeat) {
+  // SEMANTICS: A new limit or quota is heard of at the next heartbeat (12 s)
+  // SEMANTICS: what is made under a new quota before that is not counted
+  Volume v;
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    ClientSession session(*v.client, co_await asio::this_coro::executor, SessionInfo(), {});
+    CO_ASSERT_OK(co_await session.start());
+    auto dir = co_await v.dir(kRootIno, "d");
+    CO_ASSERT_OK(dir);
+    QuotaKey key{QuotaKind::directory, dir->value};
+    Commit quota;
+    quota.writes.push_back(PutQuota{key, {1 << 20, 1, 0, 0}});
+    v.engine->observe(nullptr);  // somebody else's
+    CO_ASSERT_OK(co_await v.engine->commit(std::move(quota)));
+    v.engine->observe(&v.client->cache());
+    CO_ASSERT_OK(co_await v.file(*dir, "before"));
+    EXPECT_EQ((co_await stored(v, key)).used_inodes, 0);
+    CO_ASSERT_OK(co_await session.beat());
+    CO_ASSERT_OK(co_await v.file(*dir, "counted"));
+    EXPECT_EQ((co_await stored(v, key)).used_inodes, 1);
+    auto refused = co_await v.file(*dir, "refused");
+    EXPECT_EQ(error_of(refused), EDQUOT);
+    CO_ASSERT_OK(co_await session.close());
   });
 }
 
