@@ -124,7 +124,10 @@ while v < n do
     if corrupt then return redis.error_reply('KISEKICORRUPT ' .. corrupt) end
     if late or failed then
       failed = '-' .. (failed or '')
-      if again == 49 then call('HSET', receipts, slot, sequence .. failed) end -- the copy before may be on its way
+      if again == 49 and slot ~= '' then -- the copy before may be on its way
+        call('HSET', receipts, slot, sequence .. failed)
+        call('EXPIRE', receipts, 3600)
+      end
       return failed
     end
 

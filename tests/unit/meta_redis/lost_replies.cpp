@@ -116,14 +116,33 @@ TEST(Receipts, WhatIsAnsweredFromOneIsAWriteToo) {
   EXPECT_TRUE(proxy.lost());
 }
 
+std::string lifetime() {
+  return kiseki::test::say(server().port(),
+                           "EVAL \"return redis.call('TTL', redis.call('KEYS', 'Kiseki:*')[1])\" 0\r\n");
+}
+
+TEST(Receipts, OfARefusalDieByThemselvesToo) {
+  ON_REDIS();
+  TcpProxy proxy(server().port());
+  Mounted m(proxy.port());
+  server().command("SET usedSpace 3");
+  Commit commit;
+  commit.checks.push_back(Unchanged{CounterKey{Counter::used_space}, std::int64_t{5}});
+  commit.writes.push_back(PutCounter{Counter::total_inodes, 1});
+  proxy.lose_next(kCommit, TcpProxy::Loss::reply);
+  EXPECT_FALSE(m.must(m.engine->commit(std::move(commit))).applied);
+  EXPECT_TRUE(proxy.lost());
+  auto lasts = lifetime();
+  EXPECT_TRUE(lasts == ":3600\r\n" || lasts == ":3599\r\n") << lasts;
+}
+
 TEST(Receipts, AreTakenAwayAtTheEndAndDieByThemselves) {
   ON_REDIS();
   {
     Mounted m(server().port());
     m.put({AddCounter{Counter::used_space, 1}});
     EXPECT_EQ(server().command("EXISTS usedSpace"), ":1\r\n");
-    auto lasts = kiseki::test::say(server().port(),
-                                   "EVAL \"return redis.call('TTL', redis.call('KEYS', 'Kiseki:*')[1])\" 0\r\n");
+    auto lasts = lifetime();
     EXPECT_TRUE(lasts == ":3600\r\n" || lasts == ":3599\r\n") << lasts;
   }
   EXPECT_EQ(server().command("DBSIZE"), ":1\r\n");
