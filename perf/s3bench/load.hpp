@@ -37,7 +37,10 @@ Outcome run_store(const Load& load);
 /// those `run_store` makes. Only http.
 Outcome run_raw(const Load& load);
 
-/// Where object `number` of this size lies, below the bucket.
+/// The key of object `number` of this size: a block's.
+std::string short_key_of(const Load& load, std::uint64_t number);
+
+/// Where it lies in the bucket, below the prefix that the store puts before every key.
 std::string key_of(const Load& load, std::uint64_t number);
 
 }  // namespace s3bench

@@ -46,8 +46,12 @@ double s3bench::cpu_seconds() {
   return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
+std::string s3bench::short_key_of(const Load& load, std::uint64_t number) {
+  return "chunks/0/0/" + std::to_string(number) + "_0_" + std::to_string(load.size);
+}
+
 std::string s3bench::key_of(const Load& load, std::uint64_t number) {
-  return "s3bench/" + std::to_string(load.size) + "-" + std::to_string(number);
+  return "s3bench/" + short_key_of(load, number);
 }
 
 int main(int argc, char** argv) {

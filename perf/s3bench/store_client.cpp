@@ -29,20 +29,15 @@ struct Run {
   Outcome outcome;
 };
 
-/// Below the prefix that the store puts before every key.
-std::string short_key(const Load& load, std::uint64_t number) {
-  return std::to_string(load.size) + "-" + std::to_string(number);
-}
-
 Async<void> put_one(Run& run, std::uint64_t number) {
   object::Body body;
   body.pieces.push_back(*run.content);
   body.owner = run.content;
-  co_return co_await run.store.put(short_key(run.load, number), std::move(body));
+  co_return co_await run.store.put(short_key_of(run.load, number), std::move(body));
 }
 
 Async<void> get_one(Run& run, std::uint64_t number, std::span<std::byte> into) {
-  CO_TRY(auto got, co_await run.store.get(short_key(run.load, number), 0, into));
+  CO_TRY(auto got, co_await run.store.get(short_key_of(run.load, number), 0, into));
   co_return got == into.size() ? Result<void>{} : Result<void>(posix(EIO));
 }
 

@@ -209,7 +209,7 @@ Async<void> HttpConnection::receive_body(HttpParser& parser, const HttpRequest& 
 Async<void> HttpConnection::receive_sized(HttpParser& parser, std::uint64_t size, const HttpRequest& request,
                                           HttpResponse& response) {
   bool direct = parser.direct();
-  if (size > (direct ? request.into.size() : request.text_limit)) co_return NetErrc::malformed;
+  if (size > (direct ? request.into.size() : request.text_limit)) co_return NetErrc::too_large;
   auto early = std::min<std::size_t>(size, in_end_ - in_at_);
   parser.take({in_.data() + in_at_, early});
   in_at_ += early;

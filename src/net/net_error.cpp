@@ -20,6 +20,8 @@ class NetCategory final : public std::error_category {
         return "the TLS handshake failed";
       case NetErrc::malformed:
         return "the server's answer is not valid HTTP";
+      case NetErrc::too_large:
+        return "the server's answer is larger than expected";
       case NetErrc::proxy_refused:
         return "the proxy refused to connect";
     }

@@ -10,7 +10,8 @@ enum class NetErrc {
   unknown_host = 1,  ///< its name has no address
   untrusted,         ///< its certificate is not signed by who we trust, has expired, or is for another name
   tls_failed,        ///< no common protocol, a client certificate refused, bytes that are no TLS
-  malformed,         ///< bytes that are no HTTP answer, or one larger than allowed
+  malformed,         ///< bytes that are no HTTP answer
+  too_large,         ///< an answer larger than the request has room for
   proxy_refused      ///< the proxy does not connect us
 };
 const std::error_category& net_category();

@@ -23,4 +23,9 @@ std::optional<std::uint64_t> length_in_block_key(std::string_view key) {
   return length;
 }
 
+std::optional<std::uint64_t> length_in_block_path(std::string_view path) {
+  auto at = path.rfind("/chunks/");
+  return length_in_block_key(at == std::string_view::npos ? path : path.substr(at + 1));
+}
+
 }  // namespace kiseki::object

@@ -120,6 +120,7 @@ Refusal refusal_of(const net::HttpResponse& response) {
 
 std::error_code object_error_of(std::error_code error) {
   if (error == posix(ECANCELED) || error == posix(ETIMEDOUT)) return error;
+  if (error == net::NetErrc::too_large) return ObjectErrc::corrupt;
   if (error == net::NetErrc::untrusted || error == net::NetErrc::tls_failed) return ObjectErrc::untrusted;
   bool nobody = error == net::NetErrc::unknown_host || error == net::NetErrc::proxy_refused ||
                 error == posix(ECONNREFUSED) || error == posix(EHOSTUNREACH) || error == posix(ENETUNREACH);

@@ -52,10 +52,10 @@ class S3StoreTest : public ::testing::Test {
     location.region = "us-east-1";
     store_ = std::make_shared<S3Store>(location, source_, options_, pool_);
   }
-  Result<std::size_t> get(std::span<char> into, std::uint64_t offset = 0) {
+  Result<std::size_t> get(std::span<char> into, std::uint64_t offset = 0, std::string key = "vol/chunks/0/0/1_0_5") {
     Result<std::size_t> out = posix(EIO);
     test::run([&]() -> asio::awaitable<void> {
-      out = co_await store_->get("vol/chunks/0/0/1_0_5", offset, std::as_writable_bytes(into));
+      out = co_await store_->get(std::move(key), offset, std::as_writable_bytes(into));
     });
     return out;
   }
@@ -130,7 +130,28 @@ TEST_F(S3StoreTest, AWholeObjectMustMatchItsChecksum) {
   EXPECT_EQ(bytes_of(get(into)), 5u);
   EXPECT_EQ(get(into).error(), ObjectErrc::corrupt) << "another range than we asked for";
   EXPECT_EQ(get(into).error(), ObjectErrc::corrupt) << "fewer bytes than it says";
-  EXPECT_NE(request(0).find("range: bytes=0-4\r\n"), std::string::npos);
+}
+
+TEST_F(S3StoreTest, AllOfABlockIsAskedForWithoutARange) {
+  const std::string whole = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nx-amz-meta-crc32c: 2591144780\r\n\r\nhello";
+  serve({whole});
+  char into[8];
+  EXPECT_EQ(bytes_of(get(std::span(into).first(5))), 5u);
+  EXPECT_EQ(bytes_of(get(into)), 5u) << "as for an encoded block, whose length the name does not say";
+  EXPECT_EQ(bytes_of(get(std::span(into).first(5), 0, "chunks/0/0/1_0_5")), 5u) << "a bucket without a prefix";
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(request(i).find("range: "), std::string::npos) << request(i);
+
+  EXPECT_EQ(get(std::span(into).first(4)).error(), ObjectErrc::corrupt) << "more than asked for";
+  EXPECT_NE(request(3).find("range: bytes=0-3\r\n"), std::string::npos);
+  EXPECT_EQ(bytes_of(get(std::span(into).first(5), 0, "vol/meta/dump")), 5u);
+  EXPECT_NE(request(4).find("range: bytes=0-4\r\n"), std::string::npos) << "no block";
+}
+
+TEST_F(S3StoreTest, ABlockLongerThanItsNameSaysIsCorrupt) {
+  serve({"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello!", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"});
+  char into[5];
+  EXPECT_EQ(get(into).error(), ObjectErrc::corrupt);
+  EXPECT_EQ(bytes_of(get(into)), 5u) << "the next answer is not mixed with the rest of that one";
 }
 
 TEST_F(S3StoreTest, AServerThatIgnoresTheRangeIsNotBelieved) {
