@@ -50,9 +50,7 @@ std::string s3bench::short_key_of(const Load& load, std::uint64_t number) {
   return "chunks/0/0/" + std::to_string(number) + "_0_" + std::to_string(load.size);
 }
 
-std::string s3bench::key_of(const Load& load, std::uint64_t number) {
-  return "s3bench/" + short_key_of(load, number);
-}
+std::string s3bench::key_of(const Load& load, std::uint64_t number) { return "s3bench/" + short_key_of(load, number); }
 
 int main(int argc, char** argv) {
   if (argc < 3) return std::fputs(kUsage, stderr), 2;

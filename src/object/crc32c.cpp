@@ -7,7 +7,8 @@
 namespace kiseki::object {
 
 std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t crc) {
-  constexpr std::size_t kMost = std::size_t{1} << 30;  // the library counts in int, and only reads despite its signature
+  constexpr std::size_t kMost = std::size_t{1}
+                                << 30;  // the library counts in int, and only reads despite its signature
   auto inverted = ~crc;
   for (; !bytes.empty(); bytes = bytes.subspan(std::min(bytes.size(), kMost))) {
     auto part = bytes.first(std::min(bytes.size(), kMost));
