@@ -96,7 +96,7 @@ class RedisProxy {
   };
   struct Way {
     int from = -1, to = -1;
-    bool ended = false;
+    bool ended = false, readable = false;
     std::deque<Piece> pieces;
   };
   struct Link {
@@ -133,10 +133,9 @@ class RedisProxy {
       if (reset_.exchange(false)) {
         for (auto& link : links_) close_link(link, true);
       }
-      accept_all();
       for (auto& link : links_) {
-        if (!link.dead) take(link, link.up, true);
-        if (!link.dead) take(link, link.down, false);
+        if (!link.dead && link.up.readable) take(link, link.up, true);
+        if (!link.dead && link.down.readable) take(link, link.down, false);
         if (!link.dead) pass_on(link, link.up);
         if (!link.dead) pass_on(link, link.down);
       }
@@ -144,13 +143,15 @@ class RedisProxy {
     }
   }
 
-  /// Until a socket has something, a piece is due, or ten milliseconds have passed.
+  /// Until a socket has something, a piece is due, or ten milliseconds have passed. Accepts; says which ways to read.
   void wait() {
     std::vector<pollfd> fds(1, pollfd{listener_, POLLIN, 0});
+    std::vector<Way*> ways(1, nullptr);
     auto next = Clock::now() + std::chrono::milliseconds(10);
     for (auto& link : links_) {
       for (auto* way : {&link.up, &link.down}) {
-        if (!way->ended) fds.push_back({way->from, POLLIN, 0});
+        way->readable = false;
+        if (!way->ended) fds.push_back({way->from, POLLIN, 0}), ways.push_back(way);
         if (!way->pieces.empty()) next = std::min(next, way->pieces.front().due);
       }
     }
@@ -158,6 +159,8 @@ class RedisProxy {
     auto ns = std::chrono::duration_cast<Nanoseconds>(left).count();
     timespec time{ns / 1'000'000'000, ns % 1'000'000'000};
     ::ppoll(fds.data(), fds.size(), &time, nullptr);
+    for (std::size_t i = 1; i < fds.size(); ++i) ways[i]->readable = fds[i].revents != 0;
+    if (fds[0].revents != 0) accept_all();
   }
 
   void accept_all() {
@@ -196,6 +199,7 @@ class RedisProxy {
       if (up ? !note_request(link, bytes) : !note_reply(link)) return;
       auto late = up ? held(bytes) : Nanoseconds(0);
       if (!partitioned_) way.pieces.push_back({due() + late, std::move(bytes)});
+      if (static_cast<std::size_t>(got) < sizeof buffer) return;
     }
   }
 
