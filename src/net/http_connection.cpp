@@ -235,6 +235,7 @@ Async<void> HttpConnection::receive_parsed(HttpParser& parser) {
     if (in_at_ < in_end_) {
       in_at_ += parser.put(asio::buffer(in_.data() + in_at_, in_end_ - in_at_), ec);
       if (parser.is_done()) co_return Result<void>{};
+      if (ec == http::error::body_limit) co_return NetErrc::too_large;
       if (ec && ec != http::error::need_more) co_return NetErrc::malformed;
     }
     std::memmove(in_.data(), in_.data() + in_at_, in_end_ - in_at_);

@@ -36,4 +36,11 @@ struct S3Store::Reach {
   std::string base_path;
 };
 
+/// What one sending of a request went by. Others may find out meanwhile that it no longer holds.
+struct S3Store::Attempt {
+  std::shared_ptr<Reach> reach;
+  CredentialsPtr who;
+  std::int64_t skew_seconds;
+};
+
 }  // namespace kiseki::object::s3

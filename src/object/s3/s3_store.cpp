@@ -64,9 +64,9 @@ std::shared_ptr<S3Store::Reach> S3Store::reach() const {
   return reach_;
 }
 
-std::int64_t S3Store::server_time() const { return std::time(nullptr) + skew_seconds_.load(std::memory_order_relaxed); }
-
-net::HttpRequest S3Store::signed_request(const Call& call, const Reach& reach, const Credentials& who) const {
+net::HttpRequest S3Store::signed_request(const Call& call, const Attempt& attempt) const {
+  const auto& reach = *attempt.reach;
+  const auto& who = *attempt.who;
   net::HttpRequest request;
   request.method = call.method;
   request.target = reach.base_path + call.path;
@@ -79,7 +79,7 @@ net::HttpRequest S3Store::signed_request(const Call& call, const Reach& reach, c
   request.limit = call.limit;
   request.expect_continue = location_.go_ahead && request.body_size() >= kGoAheadBytes;
 
-  auto date = amz_date(server_time());
+  auto date = amz_date(std::time(nullptr) + attempt.skew_seconds);
   std::vector<SignedField> fields{{"host", reach.authority}, {"x-amz-content-sha256", kUnsigned}, {"x-amz-date", date}};
   if (!who.session_token.empty()) fields.push_back({"x-amz-security-token", who.session_token});
   for (const auto& [name, value] : call.fields)
@@ -109,18 +109,19 @@ Async<net::HttpResponse> S3Store::ask(Call call) {
   constexpr int kMends = 3;
   for (int mended = 0;; ++mended) {
     CO_TRY(auto who, co_await credentials());
-    auto here = reach();
-    auto request = signed_request(call, *here, *who);
-    auto response = co_await here->client.send(std::move(request));
+    Attempt attempt{reach(), std::move(who), skew_seconds_.load(std::memory_order_relaxed)};
+    auto request = signed_request(call, attempt);
+    auto response = co_await attempt.reach->client.send(std::move(request));
     if (!response) {
       auto error = object_error_of(response.error());
       if (error != posix(ECANCELED))
-        log::warn("s3.failed", {{"method", call.method}, {"server", here->authority}, {"why", response.error()}});
+        log::warn("s3.failed",
+                  {{"method", call.method}, {"server", attempt.reach->authority}, {"why", response.error()}});
       co_return error;
     }
     if (response->ok() || response->status == 416) co_return response;
     auto refusal = refusal_of(*response);
-    if (mended < kMends && mend(refusal, *response, who)) continue;
+    if (mended < kMends && mend(refusal, *response, attempt)) continue;
     bool expected = refusal.error == ObjectErrc::not_found || refusal.error == ObjectErrc::already_there ||
                     refusal.error == ObjectErrc::throttled;
     if (!expected) {
@@ -137,30 +138,32 @@ Async<net::HttpResponse> S3Store::ask(Call call) {
 }
 
 /// Whether the request is worth sending again, differently: another clock, other keys, another region.
-bool S3Store::mend(const Refusal& refusal, const net::HttpResponse& response, const CredentialsPtr& who) {
-  if (refusal.error == ObjectErrc::clock_skew) {
-    auto theirs = http_date(response.fields.find("date"));
-    if (!theirs) return false;
-    auto skew = *theirs - std::time(nullptr);
-    auto before = skew_seconds_.exchange(skew);
-    if (std::abs(before - skew) < 60) return false;  // that was not it
-    log::warn("s3.clock_skew", {{"server_ahead_s", skew}});
-    return true;
-  }
-  if (refusal.error == ObjectErrc::expired_token) {
-    credentials_->reject(who);
-    return credentials_->ready() != who;
-  }
-  if (refusal.error == ObjectErrc::wrong_region && location_.aws && !refusal.region.empty()) {
-    std::lock_guard lock(mutex_);
-    if (reach_->signer.region() == refusal.region) return false;
-    auto moved = location_;
-    move_to_region(moved, refusal.region);
-    log::info("s3.region", {{"bucket", moved.bucket}, {"region", refusal.region}});
-    reach_ = make_reach(moved);
-    return true;
-  }
-  return false;
+bool S3Store::mend(const Refusal& refusal, const net::HttpResponse& response, const Attempt& attempt) {
+  if (refusal.error == ObjectErrc::clock_skew) return mend_clock(response, attempt);
+  if (refusal.error == ObjectErrc::wrong_region) return mend_region(refusal.region, attempt);
+  if (refusal.error != ObjectErrc::expired_token) return false;
+  credentials_->reject(attempt.who);
+  return credentials_->ready() != attempt.who;
+}
+
+bool S3Store::mend_clock(const net::HttpResponse& response, const Attempt& attempt) {
+  auto theirs = http_date(response.fields.find("date"));
+  if (!theirs) return false;
+  auto skew = *theirs - std::time(nullptr);
+  auto off = [skew](std::int64_t known) { return std::abs(known - skew) >= 60; };
+  if (off(skew_seconds_.exchange(skew))) log::warn("s3.clock_skew", {{"server_ahead_s", skew}});
+  return off(attempt.skew_seconds);  // else that was not it
+}
+
+bool S3Store::mend_region(const std::string& region, const Attempt& attempt) {
+  if (!location_.aws || region.empty() || attempt.reach->signer.region() == region) return false;
+  std::lock_guard lock(mutex_);
+  if (reach_->signer.region() == region) return true;  // another request has found out
+  auto moved = location_;
+  move_to_region(moved, region);
+  log::info("s3.region", {{"bucket", moved.bucket}, {"region", region}});
+  reach_ = make_reach(moved);
+  return true;
 }
 
 /// `Retry-After` of an answer: nobody asks again before.

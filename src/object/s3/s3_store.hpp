@@ -46,7 +46,8 @@ class S3Store final : public ObjectStore {
 
  private:
   struct Call;
-  struct Reach;  // client and signer of a region
+  struct Reach;    // client and signer of a region
+  struct Attempt;  // who asks whom, and by which clock
   std::shared_ptr<Reach> reach() const;
   std::shared_ptr<Reach> make_reach(const Location& location) const;
   using Fields = std::vector<std::pair<std::string, std::string>>;
@@ -56,12 +57,13 @@ class S3Store final : public ObjectStore {
   Async<void> put_parts(std::string path, std::string upload, const Body& body);
   Async<void> put_part(std::string path, std::string upload, std::size_t number,
                        std::vector<std::span<const std::byte>> pieces, std::string& tag);
-  net::HttpRequest signed_request(const Call& call, const Reach& reach, const Credentials& who) const;
+  net::HttpRequest signed_request(const Call& call, const Attempt& attempt) const;
   Async<CredentialsPtr> credentials();
-  bool mend(const Refusal& refusal, const net::HttpResponse& response, const CredentialsPtr& who);
+  bool mend(const Refusal& refusal, const net::HttpResponse& response, const Attempt& attempt);
+  bool mend_clock(const net::HttpResponse& response, const Attempt& attempt);
+  bool mend_region(const std::string& region, const Attempt& attempt);
   void note_pause(const net::HttpResponse& response);
   asio::awaitable<void> keep_pause() const;
-  std::int64_t server_time() const;
 
   Location location_;
   std::shared_ptr<CredentialSource> credentials_;

@@ -84,11 +84,14 @@ TEST_F(HostileServer, IsNotBelieved) {
 }
 
 TEST_F(HostileServer, DoesNotWriteBeyondTheCallersMemory) {
-  EXPECT_FALSE(answer_to("HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n" + std::string(101, 'x'), 100));
-  EXPECT_FALSE(answer_to(
-      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n" + std::string(101, 'x') + "\r\n0\r\n\r\n", 100));
-  EXPECT_FALSE(answer_to("HTTP/1.1 200 OK\r\n\r\n" + std::string(101, 'x'), 100));
-  EXPECT_TRUE(answer_to("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + std::string(100, 'x'), 100));
+  const std::string ok = "HTTP/1.1 200 OK\r\n", much(101, 'x');
+  for (const auto& body : {"Content-Length: 101\r\n\r\n" + much,
+                           "Transfer-Encoding: chunked\r\n\r\n65\r\n" + much + "\r\n0\r\n\r\n", "\r\n" + much}) {
+    auto response = answer_to(ok + body, 100);
+    ASSERT_FALSE(response) << body;
+    EXPECT_EQ(response.error(), NetErrc::too_large) << body;
+  }
+  EXPECT_TRUE(answer_to(ok + "Content-Length: 100\r\n\r\n" + std::string(100, 'x'), 100));
 }
 
 TEST_F(HostileServer, UnaskedBytesAfterAnAnswerEndTheConnection) {

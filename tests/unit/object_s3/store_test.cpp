@@ -1,6 +1,7 @@
 // The store against a server that says what the test wants.
 #include <gtest/gtest.h>
 
+#include <condition_variable>
 #include <ctime>
 #include <vector>
 
@@ -36,21 +37,38 @@ std::size_t bytes_of(const Result<std::size_t>& got) { return got ? *got : 0; }
 class S3StoreTest : public ::testing::Test {
  protected:
   /// A store on a server that gives these answers in order, then the last one again and again. Requests count anew.
-  void serve(std::vector<std::string> answers) {
+  /// The first answer waits until `at_once` requests are there.
+  void serve(std::vector<std::string> answers, std::size_t at_once = 1) {
     server_.reset();
     requests_.clear();
-    server_ = std::make_unique<test::FakeHttpServer>([this, answers = std::move(answers)](test::FakePeer& peer) {
-      for (auto request = peer.request(); !request.empty(); request = peer.request()) {
-        std::lock_guard lock(mutex_);
-        peer.say(answers[std::min(requests_.size(), answers.size() - 1)]);
-        requests_.push_back(std::move(request));
-      }
-    });
+    server_ =
+        std::make_unique<test::FakeHttpServer>([this, answers = std::move(answers), at_once](test::FakePeer& peer) {
+          for (auto request = peer.request(); !request.empty(); request = peer.request()) {
+            std::unique_lock lock(mutex_);
+            auto number = requests_.size();
+            requests_.push_back(std::move(request));
+            arrived_.notify_all();
+            arrived_.wait_for(lock, std::chrono::seconds(10), [&] { return requests_.size() >= at_once; });
+            peer.say(answers[std::min(number, answers.size() - 1)]);
+          }
+        });
     Location location;
     location.endpoint = {false, "127.0.0.1", server_->port()};
     location.bucket = "bucket";
     location.region = "us-east-1";
     store_ = std::make_shared<S3Store>(location, source_, options_, pool_);
+  }
+  /// A store of Amazon's, whose hosts are behind a proxy: the server of `serve`.
+  void serve_amazon(std::vector<std::string> answers, std::size_t at_once = 1) {
+    static std::string proxy;
+    options_.environment = [](const char* name) {
+      return std::string_view(name) == "http_proxy" ? proxy.c_str() : nullptr;
+    };
+    serve(std::move(answers), at_once);
+    proxy = "http://127.0.0.1:" + std::to_string(server_->port());
+    auto mine = parse_location("s3", "http://mine.s3.us-east-1.amazonaws.com",
+                               [](const char*) -> const char* { return nullptr; });
+    store_ = std::make_shared<S3Store>(*mine.location, source_, options_, pool_);
   }
   Result<std::size_t> get(std::span<char> into, std::uint64_t offset = 0, std::string key = "vol/chunks/0/0/1_0_5") {
     Result<std::size_t> out = posix(EIO);
@@ -69,6 +87,14 @@ class S3StoreTest : public ::testing::Test {
     });
     return out;
   }
+  void expect_two_puts() {
+    test::run([&]() -> asio::awaitable<void> {
+      std::vector<Async<void>> puts;
+      for (auto key : {"a", "b"}) puts.push_back(store_->put(key, Body()));
+      CO_ASSERT_OK(co_await fan_out(std::move(puts), 2));
+    });
+    EXPECT_EQ(requests(), 4u);
+  }
   std::string request(std::size_t index) {
     std::lock_guard lock(mutex_);
     return index < requests_.size() ? requests_[index] : "";
@@ -82,6 +108,7 @@ class S3StoreTest : public ::testing::Test {
   S3Store::Options options_;
   BlockingPool pool_{"name-lookup", 1};
   std::mutex mutex_;  // guards requests_
+  std::condition_variable arrived_;
   std::vector<std::string> requests_;
   std::unique_ptr<test::FakeHttpServer> server_;
   std::shared_ptr<S3Store> store_;
@@ -161,15 +188,38 @@ TEST_F(S3StoreTest, AServerThatIgnoresTheRangeIsNotBelieved) {
   EXPECT_EQ(get(into, 2).error(), ObjectErrc::corrupt);
 }
 
-TEST_F(S3StoreTest, AWrongClockIsMadeUpForOnce) {
-  std::time_t theirs = std::time(nullptr) + 86400;
+std::string clock_refusal(std::time_t theirs) {
   char date[64];
   std::strftime(date, sizeof date, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", std::gmtime(&theirs));
-  serve({refusal("403 Forbidden", "RequestTimeTooSkewed", date), kStored});
+  return refusal("403 Forbidden", "RequestTimeTooSkewed", date);
+}
+
+TEST_F(S3StoreTest, AWrongClockIsMadeUpForOnce) {
+  std::time_t theirs = std::time(nullptr) + 86400;
+  serve({clock_refusal(theirs), kStored});
   EXPECT_FALSE(put("x"));
   EXPECT_FALSE(put("x"));
   EXPECT_EQ(requests(), 3u) << "the second put knows already";
   EXPECT_NE(request(1).find("x-amz-date: " + amz_date(theirs).substr(0, 8)), std::string::npos) << request(1);
+}
+
+TEST_F(S3StoreTest, AWrongClockFailsNoneOfThoseUnderWay) {
+  auto refused = clock_refusal(std::time(nullptr) + 86400);
+  serve({refused, refused, kStored}, 2);
+  expect_two_puts();
+}
+
+TEST_F(S3StoreTest, ABucketIsFollowedToItsRegion) {
+  const auto moved = refusal("301 Moved Permanently", "PermanentRedirect", "x-amz-bucket-region: eu-west-1\r\n");
+  serve_amazon({moved, kStored});
+  EXPECT_FALSE(put("x"));
+  EXPECT_TRUE(request(0).starts_with("PUT http://mine.s3.us-east-1.amazonaws.com/vol/chunks/0/0/1_0_5 HTTP/1.1\r\n"));
+  EXPECT_TRUE(request(1).starts_with("PUT http://mine.s3.eu-west-1.amazonaws.com/vol/chunks/0/0/1_0_5 HTTP/1.1\r\n"));
+  EXPECT_NE(request(1).find("/eu-west-1/s3/aws4_request"), std::string::npos) << request(1);
+  EXPECT_FALSE(put("x"));
+  EXPECT_EQ(requests(), 3u) << "the second put knows already";
+  serve_amazon({moved, moved, kStored}, 2);
+  expect_two_puts();
 }
 
 TEST_F(S3StoreTest, ExpiredCredentialsAreFetchedAnew) {
