@@ -2,7 +2,10 @@
 
 #include <arpa/inet.h>
 
+#include <cstring>
 #include <initializer_list>
+
+#include "core/numbers.hpp"
 
 namespace kiseki::net {
 
@@ -33,9 +36,26 @@ bool ends_with_ignoring_case(std::string_view text, std::string_view end) {
   return text.size() >= end.size() && equal_ignoring_case(text.substr(text.size() - end.size()), end);
 }
 
-/// One word of no_proxy: "*", "host", ".domain", "*.domain", each also with ":port". A name means its subdomains too.
+/// Whether an address lies in a network: "10.0.0.0/8", "fd00::/8".
+bool in_network(const std::string& host, std::string_view network) {
+  auto slash = network.find('/');
+  auto base = std::string(network.substr(0, slash));
+  auto bits = whole_number<std::size_t>(network.substr(slash + 1));
+  for (int family : {AF_INET, AF_INET6}) {
+    unsigned char address[16], first[16];
+    if (::inet_pton(family, host.c_str(), address) != 1 || ::inet_pton(family, base.c_str(), first) != 1) continue;
+    if (!bits || *bits > (family == AF_INET ? 32u : 128u)) return false;
+    auto bytes = *bits / 8, rest = *bits % 8;
+    return std::memcmp(address, first, bytes) == 0 && (rest == 0 || (address[bytes] ^ first[bytes]) >> (8 - rest) == 0);
+  }
+  return false;
+}
+
+/// One word of no_proxy: "*", "host", ".domain", "*.domain", each also with ":port", or a network. A name means its
+/// subdomains too.
 bool covers(std::string_view word, const HttpEndpoint& server) {
   if (word == "*") return true;
+  if (word.find('/') != std::string_view::npos) return in_network(server.host, word);
   if (auto colon = word.rfind(':'); colon != std::string_view::npos && word.find(':') == colon) {
     if (word.substr(colon + 1) != std::to_string(server.port)) return false;
     word = word.substr(0, colon);

@@ -26,6 +26,7 @@ constexpr Meaning kMeanings[] = {
     {"ExpiredToken", ObjectErrc::expired_token},
     {"TokenRefreshRequired", ObjectErrc::expired_token},
     {"InvalidToken", ObjectErrc::expired_token},
+    {"InvalidTokenId", ObjectErrc::expired_token},
     {"RequestTimeTooSkewed", ObjectErrc::clock_skew},
     {"RequestExpired", ObjectErrc::clock_skew},
     {"AuthorizationHeaderMalformed", ObjectErrc::wrong_region},

@@ -110,12 +110,29 @@ bool place_at_amazon(std::string host, std::string_view path_bucket, Location& l
   return true;
 }
 
+/// Region in a host name of Oracle's ("NAMESPACE.compat.objectstorage.REGION.oraclecloud.com") or OVH's
+/// ("s3.REGION.io.cloud.ovh.net", also without ".io"); empty in all others.
+std::string_view region_elsewhere(std::string_view host) {
+  constexpr std::string_view kOracle = ".compat.objectstorage.", kOvh = "s3.";
+  if (auto at = host.find(kOracle); at != std::string_view::npos && host.ends_with(".oraclecloud.com"))
+    host.remove_prefix(at + kOracle.size());
+  else if (host.starts_with(kOvh) && host.ends_with(".cloud.ovh.net"))
+    host.remove_prefix(kOvh.size());
+  else
+    return {};
+  return host.substr(0, host.find('.'));
+}
+
 /// The same for any other server.
 bool place_elsewhere(const std::string& host, std::string_view path_bucket, bool virtual_host, Location& location) {
+  auto note_region = [&location](std::string_view server) {
+    if (auto region = region_elsewhere(server); !region.empty()) location.region = region, location.region_known = true;
+  };
   if (!path_bucket.empty()) {
     location.bucket = path_bucket;
     location.virtual_host = virtual_host;
     location.endpoint.host = virtual_host ? location.bucket + "." + host : host;
+    note_region(host);
     return true;
   }
   auto dot = host.find('.');
@@ -125,6 +142,7 @@ bool place_elsewhere(const std::string& host, std::string_view path_bucket, bool
   location.bucket = host.substr(0, dot);
   location.virtual_host = virtual_host;
   location.endpoint.host = virtual_host ? host : host.substr(dot + 1);
+  note_region(std::string_view(host).substr(dot + 1));
   return true;
 }
 

@@ -3,6 +3,7 @@
 import email.utils
 import http.server
 import os
+import select
 import socket
 import ssl
 import subprocess
@@ -42,13 +43,37 @@ class Refuser(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Tunnel(http.server.BaseHTTPRequestHandler):
+    """A proxy all of whose tunnels lead to one port."""
+
+    def do_CONNECT(self):
+        self.server.seen.append(self.path)
+        self.send_response_only(200)
+        self.end_headers()
+        with socket.create_connection(("127.0.0.1", self.server.leads_to)) as there:
+            while True:
+                for ready in select.select([self.connection, there], [], [])[0]:
+                    data = ready.recv(1 << 16)
+                    if not data:
+                        return
+                    (there if ready is self.connection else self.connection).sendall(data)
+
+    def log_message(self, *_):
+        pass
+
+
 class DiagnosisTest(unittest.TestCase):
     def setUp(self):
         self.volume = mounted.Volume(self, formatted=False)
 
     def serve(self, status, code, ahead=0, tls=None, **fields):
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refuser)
-        server.refusal, server.ahead, server.seen = (status, code, fields), ahead, []
+        self.server = self.listen(Refuser, tls)
+        self.server.refusal, self.server.ahead = (status, code, fields), ahead
+        return f"{'https' if tls else 'http'}://127.0.0.1:{self.server.server_port}/bucket"
+
+    def listen(self, handler, tls=None):
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server.seen = []
         if tls:
             server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
@@ -56,12 +81,11 @@ class DiagnosisTest(unittest.TestCase):
         self.addCleanup(thread.join)
         self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
-        self.server = server
-        return f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}/bucket"
+        return server
 
-    def refused(self, bucket, *says, keys=("--access-key", "KEY", "--secret-key", "hush-hush"), env=None):
+    def refused(self, bucket, *says, keys=("--access-key", "KEY", "--secret-key", "hush-hush"), env=None, client=None):
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MINIO_", "JFS_"))}
-        done = self.volume.run("format", self.volume.meta, "e2e", "--storage", "s3", "--bucket", bucket, *keys, check=False,
+        done = self.volume.run("format", self.volume.meta, "e2e", "--storage", "s3", "--bucket", bucket, *keys, check=False, client=client,
                                env={**clean, "AWS_EC2_METADATA_DISABLED": "true", "HOME": self.volume.root, **(env or {})})
         self.assertEqual(1, done.returncode, done.stdout + done.stderr)
         sentences = [line for line in done.stderr.splitlines() if line.startswith("kiseki: ")]
@@ -106,6 +130,46 @@ class DiagnosisTest(unittest.TestCase):
 
     def test_no_such_host(self):
         self.refused("http://no-such-host.invalid/bucket", "--bucket")
+
+    def client_with_hosts(self, text):
+        """A kiseki that reads these lines as /etc/hosts."""
+        mounted.need(os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode == 0,
+                     "a mount namespace needs root")
+        hosts, client = os.path.join(self.volume.root, "hosts"), os.path.join(self.volume.root, "kiseki-with-hosts")
+        with open(hosts, "w") as file:
+            file.write(text)
+        with open(client, "w") as file:
+            file.write(f"""#!/bin/sh
+exec unshare -m sh -c 'mount --bind {hosts} /etc/hosts && exec {mounted.binary()} "$@"' sh "$@"
+""")
+        os.chmod(client, 0o755)
+        return client
+
+    def test_a_name_with_several_addresses(self):
+        """One of six answers, and they are tried in random order."""
+        client = self.client_with_hosts("".join(f"127.0.0.{last} store.example\n" for last in (71, 72, 1, 73, 74, 75)))
+        bucket = self.serve(403, "InvalidAccessKeyId").replace("127.0.0.1", "store.example")
+        for _ in range(4):
+            self.refused(bucket, "does not know the access key", client=client, env={"NO_PROXY": "store.example"})
+
+    def test_through_a_proxy(self):
+        proxy = self.serve(403, "InvalidAccessKeyId").removesuffix("/bucket")
+        self.refused("http://store.example/bucket", "does not know the access key", env={"HTTP_PROXY": proxy, "NO_PROXY": "127.0.0.0/8"})
+        self.assertTrue(self.server.seen)
+        self.refused("https://store.example/bucket", "HTTPS_PROXY", "supported",
+                     env={"HTTPS_PROXY": "socks5://127.0.0.1:1", "NO_PROXY": "other.example"})
+
+    def test_through_a_tunnel(self):
+        mounted.need_tool("openssl")
+        _, cert = s3_server.make_certificates(os.path.join(self.volume.root, "tls"))
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(cert)
+        self.serve(403, "InvalidAccessKeyId", tls=tls)
+        proxy = self.listen(Tunnel)
+        proxy.leads_to = self.server.server_port
+        self.refused("https://store.example/bucket?tls-insecure-skip-verify=true", "does not know the access key",
+                     env={"HTTPS_PROXY": f"http://127.0.0.1:{proxy.server_port}", "NO_PROXY": "other.example"})
+        self.assertEqual({"store.example:443"}, set(proxy.seen))
 
     def test_no_bucket_in_the_url(self):
         self.refused("http://127.0.0.1:9000", "names no bucket", "https://HOST")

@@ -66,6 +66,11 @@ class BucketTest(unittest.TestCase):
         mounted.need("KISEKI_TEST_S3_TLS" in os.environ, "this server speaks http only")
         self.use(f"{os.environ['KISEKI_TEST_S3_TLS']}/{self.bucket}?ca-certs={os.environ['KISEKI_TEST_S3_CA']}")
 
+    def test_storage_minio(self):
+        self.use(f"{self.endpoint}/minio/{self.bucket}?region={os.environ['KISEKI_TEST_S3_REGION']}", "--storage", "minio")
+        self.assertEqual("minio", self.volume.status()["Setting"]["Storage"])
+        self.assertIn("e2e/juicefs_uuid", self.keys())
+
     def test_compressed_and_encrypted(self):
         key = os.path.join(self.volume.root, "key.pem")
         mounted.run(["openssl", "genrsa", "-out", key, "2048"])

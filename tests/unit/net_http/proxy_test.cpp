@@ -35,6 +35,13 @@ TEST(ProxyFor, FollowsTheEnvironment) {
   EXPECT_EQ(proxy("localhost"), "");
   EXPECT_EQ(proxy("127.1.2.3"), "");
   EXPECT_EQ(proxy("::1"), "");
+  g_environment["no_proxy"] = "10.16.0.0/12, fd00::/8,192.168.7.0/33";
+  EXPECT_EQ(proxy("10.31.255.255"), "");
+  EXPECT_EQ(proxy("10.32.0.0"), "proxy:3128");
+  EXPECT_EQ(proxy("fdab::1"), "");
+  EXPECT_EQ(proxy("fe80::1"), "proxy:3128");
+  EXPECT_EQ(proxy("192.168.7.1"), "proxy:3128") << "that is no network";
+  EXPECT_EQ(proxy("store.example"), "proxy:3128");
   g_environment["no_proxy"] = "*";
   EXPECT_EQ(proxy("store.example"), "");
   g_environment = {};

@@ -22,6 +22,7 @@ TEST(Refusal, IsWhatItsCodeSays) {
   EXPECT_EQ(of(404, "NoSuchBucket"), ObjectErrc::no_bucket);
   EXPECT_EQ(of(403, "SignatureDoesNotMatch"), ObjectErrc::wrong_signature);
   EXPECT_EQ(of(403, "RequestTimeTooSkewed"), ObjectErrc::clock_skew);
+  EXPECT_EQ(of(403, "InvalidTokenId"), ObjectErrc::expired_token) << "as MinIO says it";
   EXPECT_EQ(of(400, "RequestTimeout"), ObjectErrc::unavailable);
   EXPECT_EQ(of(503, "SlowDown"), ObjectErrc::throttled);
   EXPECT_EQ(of(403, "Unheard"), ObjectErrc::access_denied);

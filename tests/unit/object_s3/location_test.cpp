@@ -45,6 +45,10 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"127.0.0.1:9000/mine/", "http://127.0.0.1:9000/mine/", "us-east-1"},
         Case{"https://store.example.org/mine?region=far", "https://store.example.org/mine/", "far"},
         Case{"https://mine.store.example.org:8443", "https://store.example.org:8443/mine/", "us-east-1"},
+        Case{"https://mine.ns.compat.objectstorage.eu-frankfurt-1.oraclecloud.com",
+             "https://ns.compat.objectstorage.eu-frankfurt-1.oraclecloud.com/mine/", "eu-frankfurt-1"},
+        Case{"https://mine.s3.gra.io.cloud.ovh.net", "https://s3.gra.io.cloud.ovh.net/mine/", "gra"},
+        Case{"https://s3.sbg.cloud.ovh.net/mine", "https://s3.sbg.cloud.ovh.net/mine/", "sbg"},
         Case{"http://[::1]:9000/mine", "http://[::1]:9000/mine/", "us-east-1"}));
 
 TEST(Location, WithoutABucketIsRefused) {
@@ -75,6 +79,10 @@ TEST(Location, ReadsItsOptions) {
   EXPECT_EQ(location->tls.ca_file, "/a.pem");
   EXPECT_EQ(location->tls.certificate, "c");
   EXPECT_EQ(location->tls.key, "k");
+  EXPECT_FALSE(location->go_ahead);
+  EXPECT_TRUE(parse_location("s3", "http://h.org/mine?enable-100-continue=true", nothing).location->go_ahead);
+  auto both = "http://h.org/mine?enable-100-continue=true&disable-100-continue=true";
+  EXPECT_FALSE(parse_location("s3", both, nothing).location->go_ahead);
   EXPECT_EQ(parse_location("minio", "http://h:9000/minio/mine?region=r", nothing).location->shown(),
             "http://h:9000/mine/");
 }

@@ -1,6 +1,7 @@
 // The store against a server that says what the test wants.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <ctime>
 #include <vector>
@@ -52,11 +53,10 @@ class S3StoreTest : public ::testing::Test {
             peer.say(answers[std::min(number, answers.size() - 1)]);
           }
         });
-    Location location;
-    location.endpoint = {false, "127.0.0.1", server_->port()};
-    location.bucket = "bucket";
-    location.region = "us-east-1";
-    store_ = std::make_shared<S3Store>(location, source_, options_, pool_);
+    location_.endpoint = {false, "127.0.0.1", server_->port()};
+    location_.bucket = "bucket";
+    location_.region = "us-east-1";
+    store_ = std::make_shared<S3Store>(location_, source_, options_, pool_);
   }
   /// A store of Amazon's, whose hosts are behind a proxy: the server of `serve`.
   void serve_amazon(std::vector<std::string> answers, std::size_t at_once = 1) {
@@ -105,6 +105,7 @@ class S3StoreTest : public ::testing::Test {
   }
 
   std::shared_ptr<CredentialSource> source_ = std::make_shared<FixedCredentials>(keys("KEY"));
+  Location location_;
   S3Store::Options options_;
   BlockingPool pool_{"name-lookup", 1};
   std::mutex mutex_;  // guards requests_
@@ -131,6 +132,20 @@ TEST_F(S3StoreTest, APutCarriesItsChecksumClassAndTag) {
         "SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-meta-crc32c;x-amz-storage-class;x-amz-tagging,"})
     EXPECT_NE(sent.find(line), std::string::npos) << line << "\n" << sent;
   EXPECT_EQ(sent.find("secret"), std::string::npos);
+}
+
+TEST_F(S3StoreTest, LargeBodiesWaitForAGoAheadWhereThatIsWanted) {
+  const std::string large(1 << 20, 'x'), expect = "Expect: 100-continue\r\n";
+  options_.timeouts.go_ahead = std::chrono::milliseconds(10);  // this server does not know the word
+  for (bool wanted : {false, true}) {
+    location_.go_ahead = wanted;
+    serve({kStored});
+    EXPECT_FALSE(put(large));
+    EXPECT_FALSE(put("small"));
+    EXPECT_EQ(request(0).find(expect) != std::string::npos, wanted);
+    EXPECT_TRUE(request(0).ends_with("\r\n\r\n" + large));
+    EXPECT_EQ(request(1).find(expect), std::string::npos);
+  }
 }
 
 TEST_F(S3StoreTest, AnonymousSignsNothing) {
@@ -285,6 +300,44 @@ TEST_F(S3StoreTest, ManyAreRemovedWithOneRequestWhereTheServerKnowsIt) {
   remove_all({});
   EXPECT_EQ(requests(), 7u) << "asked once, then one by one";
   EXPECT_TRUE(request(6).starts_with("DELETE /bucket/c HTTP/1.1\r\n"));
+}
+
+TEST_F(S3StoreTest, ALargePutThatFailsTakesItsPartsAway) {
+  const std::string piece(4 << 20, 'x');
+  auto put_large = [&] {
+    std::error_code error;
+    test::run([&]() -> asio::awaitable<void> {
+      Body body;  // five parts
+      for (int i = 0; i < 17; ++i) body.pieces.push_back(std::as_bytes(std::span(piece)));
+      auto done = co_await store_->put("meta/dump.gz", std::move(body));
+      if (!done) error = done.error();
+    });
+    return error;
+  };
+  const std::string begun = "<InitiateMultipartUploadResult><UploadId>u/1</UploadId></InitiateMultipartUploadResult>";
+  auto ok = [](std::string text) {
+    return "HTTP/1.1 200 OK\r\nETag: \"e\"\r\nContent-Length: " + std::to_string(text.size()) + "\r\n\r\n" + text;
+  };
+  serve({ok(begun), ok(""), ok(""), ok(""), ok(""), ok(""), ok("<Done/>")});
+  EXPECT_FALSE(put_large());
+  EXPECT_TRUE(request(0).starts_with("POST /bucket/meta/dump.gz?uploads= HTTP/1.1\r\n"));
+  EXPECT_NE(request(0).find("content-type: application/gzip\r\n"), std::string::npos);
+  EXPECT_NE(request(0).find("x-amz-meta-crc32c: "), std::string::npos);
+  EXPECT_TRUE(request(6).starts_with("POST /bucket/meta/dump.gz?uploadId=u%2F1 HTTP/1.1\r\n"));
+  EXPECT_NE(request(6).find("<PartNumber>5</PartNumber><ETag>&quot;e&quot;</ETag>"), std::string::npos) << request(6);
+
+  serve({ok(begun), ok(""), ok(""), ok(""), ok(""), ok(""), ok(error_text("InternalError")), kStored});
+  EXPECT_EQ(put_large(), ObjectErrc::unavailable) << "200 first, and then an error";
+  EXPECT_TRUE(request(7).starts_with("DELETE /bucket/meta/dump.gz?uploadId=u%2F1 HTTP/1.1\r\n")) << request(7);
+
+  serve({ok(begun), refusal("500 Oops", "InternalError")});
+  EXPECT_EQ(put_large(), ObjectErrc::unavailable);
+  auto given_up = [this] {  // what was under way with it may be heard later
+    std::lock_guard lock(mutex_);
+    return std::ranges::any_of(
+        requests_, [](const auto& each) { return each.starts_with("DELETE /bucket/meta/dump.gz?uploadId=u%2F1 "); });
+  };
+  EXPECT_TRUE(given_up());
 }
 
 TEST_F(S3StoreTest, AListThatRepeatsForEverEnds) {
