@@ -102,6 +102,11 @@ Verdict removes(ObjectStore& store) {
   MUST("delete", co_await store.remove(kKey));
   if (co_await store.head(kKey)) co_return "it is still there";
   MUST("delete again", co_await store.remove(kKey));
+  std::vector<std::string> both{kKey, "put_test_file2"};
+  for (const auto& key : both) MUST("put", co_await store.put(key, body_of("hello")));
+  MUST("delete two at once", co_await store.remove_all(both));
+  for (const auto& key : both)
+    if (co_await store.head(key)) co_return "of two deleted at once one is still there";
   co_return "";
 }
 

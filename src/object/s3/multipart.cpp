@@ -15,6 +15,8 @@ namespace {
 constexpr std::size_t kMostParts = 10'000;
 constexpr std::size_t kLeastPart = 16 << 20;
 constexpr std::size_t kPartsAtOnce = 4;
+/// AWS takes some minutes to join thousands of parts, and keeps sending blanks meanwhile.
+constexpr auto kLongestJoin = std::chrono::minutes(10);
 
 /// The pieces of [from, from + size) of a body.
 std::vector<std::span<const std::byte>> cut(const Body& body, std::size_t from, std::size_t size) {
@@ -62,6 +64,7 @@ Async<void> S3Store::put_parts(std::string path, std::string upload, const Body&
   Call call("POST", std::move(path));
   call.query = "uploadId=" + upload;
   call.body.push_back(std::as_bytes(std::span(list)));
+  call.limit = kLongestJoin;
   CO_TRY(auto response, co_await ask(std::move(call)));
   // The server may say 200 first and find out later that it failed.
   if (response.text.find("<Error>") == std::string::npos) co_return Result<void>{};
