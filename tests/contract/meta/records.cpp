@@ -52,7 +52,8 @@ TEST_P(EngineContract, EntriesAreNamedByBytes) {
 
 TEST_P(EngineContract, ANameIsReadWithItsInode) {
   on_engine([](MetaEngine& e) -> asio::awaitable<void> {
-    for (Ino ino : {Ino{5}, Ino{std::uint64_t{1} << 53}, Ino{kTrashIno.value + 3}, Ino{~std::uint64_t{0}}}) {
+    for (Ino ino : {Ino{5}, Ino{(1u << 31) - 1}, Ino{1u << 31}, Ino{std::uint64_t{1} << 32},
+                    Ino{std::uint64_t{1} << 53}, Ino{kTrashIno.value + 3}, Ino{~std::uint64_t{0}}}) {
       EntryKey name{Ino{1}, kBytes + std::to_string(ino.value)};
       Keys both{name, ChildKey{name.parent, name.name}};
       auto none = co_await e.fetch(both);
