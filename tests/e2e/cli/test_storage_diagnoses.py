@@ -161,14 +161,15 @@ exec unshare -m sh -c 'mount --bind {hosts} /etc/hosts && exec {mounted.binary()
 
     def test_through_a_tunnel(self):
         mounted.need_tool("openssl")
-        _, cert = s3_server.make_certificates(os.path.join(self.volume.root, "tls"))
+        ca, cert = s3_server.make_certificates(os.path.join(self.volume.root, "tls"))
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(cert)
         self.serve(403, "InvalidAccessKeyId", tls=tls)
         proxy = self.listen(Tunnel)
         proxy.leads_to = self.server.server_port
-        self.refused("https://store.example/bucket?tls-insecure-skip-verify=true", "does not know the access key",
-                     env={"HTTPS_PROXY": f"http://127.0.0.1:{proxy.server_port}", "NO_PROXY": "other.example"})
+        env = {"HTTPS_PROXY": f"http://127.0.0.1:{proxy.server_port}", "NO_PROXY": "other.example"}
+        self.refused("https://store.example/bucket?tls-insecure-skip-verify=true", "does not know the access key", env=env)
+        self.refused(f"https://store.example/bucket?ca-certs={ca}", "not trusted", env=env)  # a certificate for another name
         self.assertEqual({"store.example:443"}, set(proxy.seen))
 
     def test_no_bucket_in_the_url(self):
