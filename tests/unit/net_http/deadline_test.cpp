@@ -69,6 +69,41 @@ TEST_F(Deadlines, AServerThatDripsIsStoppedByTheLimitOfTheWhole) {
   test::run([&] { return expect_given_up(client, request, posix(ETIMEDOUT), std::chrono::milliseconds(700)); });
 }
 
+/// A listener that accepts nobody, and has as many waiting as it lets wait.
+class FullHouse {
+ public:
+  FullHouse() {
+    at_.sin_family = AF_INET;
+    at_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof at_;
+    ::bind(open(), reinterpret_cast<sockaddr*>(&at_), size);
+    ::listen(sockets_.front(), 0);
+    ::getsockname(sockets_.front(), reinterpret_cast<sockaddr*>(&at_), &size);
+    for (int i = 0; i < 4; ++i) ::connect(open(), reinterpret_cast<sockaddr*>(&at_), size);
+  }
+  ~FullHouse() {
+    for (int fd : sockets_) ::close(fd);
+  }
+  std::uint16_t port() const { return ntohs(at_.sin_port); }
+
+ private:
+  int open() { return sockets_.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)); }
+  sockaddr_in at_{};
+  std::vector<int> sockets_;
+};
+
+TEST_F(Deadlines, AServerThatAcceptsNobody) {
+  FullHouse house;
+  HttpClient client({false, "127.0.0.1", house.port()}, {.timeouts = quick(), .tls = {}, .proxy = {}}, pool_);
+  test::run([&] { return expect_given_up(client, get(), posix(ETIMEDOUT), std::chrono::milliseconds(300)); });
+}
+
+TEST_F(Deadlines, AServerThatDoesNotGreetBack) {
+  test::FakeHttpServer server([](test::FakePeer& peer) { peer.wait_gone(); });
+  HttpClient client({true, "127.0.0.1", server.port()}, {.timeouts = quick(), .tls = {}, .proxy = {}}, pool_);
+  test::run([&] { return expect_given_up(client, get(), posix(ETIMEDOUT), std::chrono::milliseconds(300)); });
+}
+
 TEST_F(Deadlines, NobodyListens) {
   std::uint16_t port = 0;
   {
