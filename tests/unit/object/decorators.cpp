@@ -80,6 +80,49 @@ TEST(RetryingStore, TriesWhatMaySucceedAndNothingElse) {
   });
 }
 
+TEST(RetryingStore, KnowsWhichErrorsMayPass) {
+  auto faulty = std::make_shared<FaultyStore>(std::make_shared<MemoryStore>());
+  RetryPolicy policy;
+  policy.tries = 2;
+  policy.put_step = std::chrono::milliseconds(1);
+  RetryingStore store(faulty, policy);
+  auto tries_with = [&](std::error_code error) -> asio::awaitable<std::size_t> {
+    auto before = faulty->requests(Method::put);
+    faulty->fail_next(Method::put, error);
+    std::ignore = co_await store.put("k", body_of("v"));
+    co_return faulty->requests(Method::put) - before;
+  };
+  test::run([&]() -> asio::awaitable<void> {
+    using enum ObjectErrc;
+    for (auto error : {throttled, unavailable, unreachable, corrupt})
+      EXPECT_EQ(co_await tries_with(error), 2u) << make_error_code(error).message();
+    for (auto error : {not_found, access_denied, no_space, bad_request, no_bucket, unknown_key, wrong_signature,
+                       expired_token, no_credentials, wrong_region, clock_skew, untrusted})
+      EXPECT_EQ(co_await tries_with(error), 1u) << make_error_code(error).message();
+    EXPECT_EQ(co_await tries_with(posix(ETIMEDOUT)), 2u);
+    EXPECT_EQ(co_await tries_with(posix(EIO)), 2u);
+    EXPECT_EQ(co_await tries_with(posix(ECANCELED)), 1u);
+  });
+}
+
+TEST(RetryingStore, GivesUpInTime) {
+  auto faulty = std::make_shared<FaultyStore>(std::make_shared<MemoryStore>());
+  RetryPolicy policy;
+  policy.tries = 1000;
+  policy.put_step = policy.longest = std::chrono::milliseconds(20);
+  policy.deadline = std::chrono::milliseconds(200);
+  RetryingStore store(faulty, policy);
+  faulty->fail_next(Method::put, make_error_code(ObjectErrc::unavailable), 1000);
+  test::run([&]() -> asio::awaitable<void> {
+    auto begun = std::chrono::steady_clock::now();
+    auto put = co_await store.put("k", body_of("v"));
+    EXPECT_FALSE(put);
+    EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(5));
+    EXPECT_GE(faulty->requests(Method::put), 2u);
+    EXPECT_LT(faulty->requests(Method::put), 500u);
+  });
+}
+
 TEST(OpenStore, NamesWhatIsSupported) {
   Runtime::Options options;
   options.loops = 1;

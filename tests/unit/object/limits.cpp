@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "core/async.hpp"
+#include "object/faulty_store.hpp"
 #include "object/limited_store.hpp"
 #include "object/memory_store.hpp"
 #include "object/open_store.hpp"
@@ -44,6 +45,32 @@ TEST(LimitedStore, HoldsItsRate) {
     auto took = std::chrono::steady_clock::now() - begun;
     EXPECT_GE(took, 390ms);
     EXPECT_LE(took, 3s);
+  });
+}
+
+TEST(LimitedStore, AsksLessAtOnceOfAStoreThatIsAskedTooMuch) {
+  auto faulty = std::make_shared<FaultyStore>(std::make_shared<MemoryStore>());
+  int now = 0, most = 0;
+  faulty->gate([&](Method, ObjectKey) -> asio::awaitable<void> {
+    most = std::max(most, ++now);
+    co_await sleep_for(5ms);
+    --now;
+  });
+  LimitedStore store(faulty, {.uploads = 8, .downloads = 8});
+  auto most_of = [&](int puts) -> asio::awaitable<int> {
+    most = 0;
+    std::vector<Async<void>> all;
+    for (int i = 0; i < puts; ++i) all.push_back(store.put("k", Body()));
+    auto put = co_await fan_out(std::move(all), 100);
+    EXPECT_TRUE(put);
+    co_return most;
+  };
+  test::run([&]() -> asio::awaitable<void> {
+    EXPECT_EQ(co_await most_of(20), 8);
+    faulty->fail_next(Method::put, ObjectErrc::throttled);
+    auto refused = co_await store.put("k", Body());
+    EXPECT_FALSE(refused);
+    EXPECT_EQ(co_await most_of(12), 5) << "four, and one more after as many successes";
   });
 }
 
