@@ -51,7 +51,8 @@ std::shared_ptr<CredentialSource> from_web_identity(EnvironmentLookup environmen
   if (region.starts_with("cn-")) host += ".cn";
   auto url = net::HttpUrl::parse(named.empty() ? "https://" + host : named);
   if (!url) return nullptr;
-  return std::make_shared<WebIdentityCredentials>(*url, role, session.empty() ? "kiseki" : session, file, pool);
+  return std::make_shared<WebIdentityCredentials>(*url, role, session.empty() ? "kiseki" : session, file,
+                                                  net::proxy_for(url->endpoint, environment), pool);
 }
 
 std::shared_ptr<CredentialSource> from_container(EnvironmentLookup environment, BlockingPool& pool) {

@@ -17,8 +17,9 @@ constexpr std::int64_t kRenewSeconds = 300;
 constexpr std::int64_t kPauseSeconds = 10;  // after a failure
 constexpr auto kLimit = std::chrono::seconds(10);
 
-net::HttpClient::Options client_options() {
+net::HttpClient::Options client_options(std::optional<net::HttpUrl> proxy = std::nullopt) {
   net::HttpClient::Options options;
+  options.proxy = std::move(proxy);
   options.timeouts.connect = std::chrono::milliseconds(2000);  // where there is no such service, nobody answers
   options.timeouts.first_byte = std::chrono::milliseconds(5000);
   return options;
@@ -153,12 +154,13 @@ Async<Credentials> ContainerCredentials::ask() {
 }
 
 WebIdentityCredentials::WebIdentityCredentials(const net::HttpUrl& sts, std::string role, std::string session,
-                                               std::string token_file, BlockingPool& pool)
+                                               std::string token_file, std::optional<net::HttpUrl> proxy,
+                                               BlockingPool& pool)
     : role_(std::move(role)),
       session_(std::move(session)),
       token_file_(std::move(token_file)),
       pool_(pool),
-      client_(sts.endpoint, client_options(), pool) {}
+      client_(sts.endpoint, client_options(std::move(proxy)), pool) {}
 
 Async<Credentials> WebIdentityCredentials::ask() {
   CO_TRY(auto token, co_await token_in(token_file_, pool_));

@@ -66,7 +66,7 @@ class ContainerCredentials final : public FetchedCredentials {
 class WebIdentityCredentials final : public FetchedCredentials {
  public:
   WebIdentityCredentials(const net::HttpUrl& sts, std::string role, std::string session, std::string token_file,
-                         BlockingPool& pool);
+                         std::optional<net::HttpUrl> proxy, BlockingPool& pool);
 
  private:
   Async<Credentials> ask() override;

@@ -172,21 +172,29 @@ TEST_F(CredentialsTest, AContainersRoleWithATokenFile) {
 }
 
 TEST_F(CredentialsTest, AWebIdentity) {
-  std::string seen;
-  test::FakeHttpServer server([&seen](test::FakePeer& peer) {
-    seen = peer.request();
-    peer.ok(
-        "<AssumeRoleWithWebIdentityResponse><Credentials><SessionToken>tok</SessionToken><SecretAccessKey>s"
-        "</SecretAccessKey><Expiration>2099-01-01T00:00:00Z</Expiration><AccessKeyId>WEB</AccessKeyId></Credentials>"
-        "</AssumeRoleWithWebIdentityResponse>");
-  });
+  std::string seen, seen_by_proxy;
+  auto answering = [](std::string& heard) {
+    return [&heard](test::FakePeer& peer) {
+      heard = peer.request();
+      peer.ok(
+          "<AssumeRoleWithWebIdentityResponse><Credentials><SessionToken>tok</SessionToken><SecretAccessKey>s"
+          "</SecretAccessKey><Expiration>2099-01-01T00:00:00Z</Expiration><AccessKeyId>WEB</AccessKeyId></Credentials>"
+          "</AssumeRoleWithWebIdentityResponse>");
+    };
+  };
+  test::FakeHttpServer server(answering(seen)), proxy(answering(seen_by_proxy));
   g_environment["AWS_ENDPOINT_URL_STS"] = "http://127.0.0.1:" + std::to_string(server.port());
   g_environment["AWS_ROLE_ARN"] = "arn:aws:iam::1:role/r";
   g_environment["AWS_WEB_IDENTITY_TOKEN_FILE"] = file("jwt", "j.w.t");
   EXPECT_EQ(found(), "WEB");
+  g_environment["AWS_ENDPOINT_URL_STS"] = "http://sts.example";
+  g_environment["HTTP_PROXY"] = "http://127.0.0.1:" + std::to_string(proxy.port());
+  EXPECT_EQ(found(), "WEB");
   server.stop();
+  proxy.stop();
   EXPECT_TRUE(seen.ends_with("RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr&RoleSessionName=kiseki&WebIdentityToken=j.w.t"))
       << seen;
+  EXPECT_TRUE(seen_by_proxy.starts_with("POST http://sts.example/ HTTP/1.1\r\n")) << seen_by_proxy;
 }
 
 TEST_F(CredentialsTest, AServiceThatHasNone) {
