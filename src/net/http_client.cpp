@@ -44,8 +44,9 @@ struct HttpClient::State {
   }
 
   std::shared_ptr<HttpPool> pool_of(const asio::any_io_executor& here);
-  Async<void> connect(HttpConnection& connection);
-  Async<void> connect_any(HttpConnection& connection, std::string host, std::uint16_t port);
+  Async<void> connect(HttpConnection& connection, SteadyClock::time_point end);
+  Async<void> connect_any(HttpConnection& connection, std::string host, std::uint16_t port,
+                          SteadyClock::time_point end);
   Async<void> tunnel(HttpConnection& connection);
   void ask_proxy(HttpRequest& request) const;
 
@@ -69,10 +70,12 @@ std::shared_ptr<HttpPool> HttpClient::State::pool_of(const asio::any_io_executor
   return pool;
 }
 
-/// Tries the addresses of a name in turn.
-Async<void> HttpClient::State::connect_any(HttpConnection& connection, std::string host, std::uint16_t port) {
+/// Tries the addresses of a name in turn. The connection minds the end of the request, once it is connecting.
+Async<void> HttpClient::State::connect_any(HttpConnection& connection, std::string host, std::uint16_t port,
+                                           SteadyClock::time_point end) {
   auto question = names.find(host, port);
-  CO_TRY(auto addresses, co_await with_timeout(options.timeouts.connect, std::move(question)));
+  auto patience = std::min<SteadyClock::duration>(options.timeouts.connect, end - SteadyClock::now());
+  CO_TRY(auto addresses, co_await with_timeout(patience, std::move(question)));
   std::error_code last = NetErrc::unknown_host;
   for (std::size_t i = 0; i < addresses.size(); ++i) {
     auto budget = i + 1 < addresses.size() ? std::min(kImpatience, options.timeouts.connect) : options.timeouts.connect;
@@ -85,11 +88,12 @@ Async<void> HttpClient::State::connect_any(HttpConnection& connection, std::stri
   co_return last;
 }
 
-Async<void> HttpClient::State::connect(HttpConnection& connection) {
+Async<void> HttpClient::State::connect(HttpConnection& connection, SteadyClock::time_point end) {
   if (!options.proxy) {
-    CO_CHECK(co_await connect_any(connection, server.host, server.port));
+    CO_CHECK(co_await connect_any(connection, server.host, server.port, end));
   } else {
-    CO_CHECK(co_await connect_any(connection, options.proxy->endpoint.host, options.proxy->endpoint.port));
+    const auto& by = options.proxy->endpoint;
+    CO_CHECK(co_await connect_any(connection, by.host, by.port, end));
     if (server.tls) CO_CHECK(co_await tunnel(connection));
   }
   if (server.tls) CO_CHECK(co_await connection.secure(tls, server.host));
@@ -135,7 +139,7 @@ Async<HttpResponse> HttpClient::send(HttpRequest request) {
     bool used = static_cast<bool>(lease);
     if (!used) lease = pool->fresh();
     lease->limit_until(end);
-    if (!used) CO_CHECK(co_await state.connect(*lease.operator->()));
+    if (!used) CO_CHECK(co_await state.connect(*lease.operator->(), end));
     auto response = co_await lease->exchange(request, state.authority);
     if (response && lease->reusable()) lease.give_back(keep_time(*response, state.options.timeouts.idle));
     if (response) co_return response;

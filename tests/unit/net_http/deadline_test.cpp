@@ -1,4 +1,6 @@
 // Who gives up, and when.
+#include <future>
+
 #include "client_fixture.hpp"
 
 namespace kiseki::net {
@@ -120,6 +122,16 @@ TEST_F(Deadlines, ANameWithoutAddress) {
     CO_ASSERT_TRUE(!response);
     EXPECT_TRUE(response.error() == NetErrc::unknown_host || response.error() == posix(ETIMEDOUT));
   });
+}
+
+TEST_F(Deadlines, ANameThatNobodyAnswersFor) {
+  std::promise<void> released;
+  pool_.submit([&] { released.get_future().wait(); });  // the only thread that looks names up
+  HttpClient client({false, "store.example", 80}, {}, pool_);
+  auto request = get();
+  request.limit = std::chrono::milliseconds(300);
+  test::run([&] { return expect_given_up(client, request, posix(ETIMEDOUT), std::chrono::milliseconds(300)); });
+  released.set_value();
 }
 
 TEST_F(Deadlines, ACancelledRequestFreesItsConnection) {
