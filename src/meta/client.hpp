@@ -93,6 +93,8 @@ class Client {
     if (engine_->coherent()) return RecordCache::View::now;
     return answers_stale() ? std::optional(RecordCache::View::remembered) : std::nullopt;
   }
+  /// The engine is not heard any more, and nobody has found out yet whether it is away: the next `read` does.
+  bool is_in_doubt() const { return !answering() && cache_.remembers(); }
   /// Nothing when the cache may not answer by itself.
   std::optional<Attr> cached_attr(Ino ino) {
     auto view = answering();

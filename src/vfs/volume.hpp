@@ -227,6 +227,7 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   WholeListing listing_for(DirHandle& dir, std::uint64_t cookie);
   std::optional<Result<void>> readdir_now(const DirHandle& dir, const WholeListing& all, std::uint64_t cookie,
                                           bool plus, const DirSink& sink);
+  Async<void> readdir_in_doubt(std::shared_ptr<DirHandle> dir, bool plus, DirSink sink);
   Async<void> readdir_listed(std::shared_ptr<DirHandle> dir, WholeListing all, std::uint64_t cookie, bool plus,
                              DirSink sink);
   Async<void> readdir_slow(std::shared_ptr<DirHandle> dir, std::uint64_t cookie, bool plus, DirSink sink);

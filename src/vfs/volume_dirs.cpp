@@ -78,6 +78,8 @@ Async<void> Volume::readdir_touching(std::shared_ptr<DirHandle> dir, bool plus, 
 
 Answer<void> Volume::read_dir(std::shared_ptr<DirHandle> dir, std::uint64_t cookie, bool plus, DirSink sink) {
   auto all = listing_for(*dir, cookie);
+  if (!all.names && cookie == 0 && client_.is_in_doubt())
+    return readdir_in_doubt(std::move(dir), plus, std::move(sink));
   if (!all.names) return readdir_slow(std::move(dir), cookie, plus, std::move(sink));
   if (auto fed = readdir_now(*dir, all, cookie, plus, sink)) return *fed;
   return readdir_listed(std::move(dir), std::move(all), cookie, plus, std::move(sink));
@@ -96,6 +98,14 @@ WholeListing Volume::listing_for(DirHandle& dir, std::uint64_t cookie) {
     dir.held.now(dir.whole.names ? dir.whole.names->bytes() : 0);
   }
   return dir.whole;
+}
+
+/// Once it is known that the engine is away, memory may answer: asking it for names would wait for its return.
+Async<void> Volume::readdir_in_doubt(std::shared_ptr<DirHandle> dir, bool plus, DirSink sink) {
+  CO_CHECK(co_await meta::getattr(client_, dir->ino));
+  auto all = listing_for(*dir, 0);
+  if (!all.names) co_return co_await readdir_slow(std::move(dir), 0, plus, std::move(sink));
+  co_return co_await readdir_listed(std::move(dir), std::move(all), 0, plus, std::move(sink));
 }
 
 /// Nothing when a record is missing for the first entry that is to be told.
@@ -141,7 +151,7 @@ Async<void> Volume::readdir_listed(std::shared_ptr<DirHandle> dir, WholeListing 
     meta::Keys keys;
     for (auto index = first; plus && index < names.size() && keys.size() < kAttrsAtOnce; ++index)
       keys.push_back(meta::AttrKey{names.ino(index)});
-    CO_TRY(auto attrs, co_await client_.fetch(std::move(keys)));
+    CO_TRY(auto attrs, co_await client_.read(std::move(keys)));
     for (auto index = first; index < names.size(); ++index) {
       auto* attr = index - first < attrs.size() ? std::get_if<meta::Attr>(&attrs[index - first]) : nullptr;
       if (plus && index - first == attrs.size()) co_return Result<void>{};

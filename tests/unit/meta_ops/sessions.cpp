@@ -92,6 +92,33 @@ struct Neighbour {
 
 }  // namespace
 
+TEST(Sessions, OneOfManyClientsDoesAJobAndNotTooOften) {
+  Volume v(Volume::plain(), {.post = true, .coherent = false});
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    Neighbour other(v);
+    auto elected = [&](std::chrono::seconds interval) -> asio::awaitable<int> {
+      int count = 0;
+      auto stand = [&count, interval](Client& client) -> Async<void> {
+        CO_TRY(auto is, co_await elect(client, Counter::last_cleanup_sessions, interval));
+        count += is == Elected::yes;
+        co_return Result<void>{};
+      };
+      std::vector<Async<void>> all;
+      for (int i = 0; i < 8; ++i) all.push_back(stand(i % 2 ? other.client : *v.client));
+      EXPECT_TRUE(co_await fan_out(std::move(all), 8));
+      co_return count;
+    };
+    for (auto interval : {std::chrono::seconds(1), std::chrono::seconds(12)}) {
+      v.clock->advance(std::chrono::seconds(20));
+      EXPECT_EQ(co_await elected(interval), 1) << interval.count();
+      EXPECT_EQ(co_await elected(interval), 0) << interval.count() << ": it was done just now";
+      v.clock->advance(interval);
+      EXPECT_EQ(co_await elected(interval), 1) << interval.count();
+    }
+  });
+}
+
 // A client that stands still past its expiry keeps what it holds open without a name.
 TEST(Sessions, OneThatWasTakenForDeadKeepsItsNamelessFiles) {
   Volume v(Volume::plain(), {.coherent = false});

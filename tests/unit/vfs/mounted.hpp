@@ -26,10 +26,23 @@ struct SteppedEngine final : meta::MemoryEngine {
     if (auto step = std::exchange(after_commit, {})) co_await step();
     co_return outcome;
   }
+  Async<meta::Records> fetch_if_reachable(meta::Keys keys) override {
+    if (cut_off) found_out = true;
+    if (cut_off) co_return posix(EHOSTUNREACH);
+    co_return co_await fetch(std::move(keys));
+  }
+  Async<meta::EntryPage> scan_entries(Ino dir, std::string cursor, std::size_t limit, bool with_attrs) override {
+    ++scans;
+    return meta::MemoryEngine::scan_entries(dir, std::move(cursor), limit, with_attrs);
+  }
+  bool coherent() const noexcept override { return !cut_off; }
+  bool away() const noexcept override { return found_out; }
   bool lags() const noexcept override { return late; }
   std::function<asio::awaitable<void>()> before_commit, after_commit;  ///< of the next one
   int failures = 0;                                                    ///< of the next commits
-  bool late = false;  ///< it tells of others' changes a moment after they were made
+  bool late = false;                        ///< it tells of others' changes a moment after they were made
+  bool cut_off = false, found_out = false;  ///< the second: since somebody who can do without asked in vain
+  int scans = 0;
 };
 
 /// Contents as plain strings that are "committed" at flush; enough to see what the volume asks for.

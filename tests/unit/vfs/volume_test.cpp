@@ -56,6 +56,31 @@ TEST(Volume, WhatWasMadeIsFoundAndWhatWasRemovedIsNot) {
   });
 }
 
+TEST(Volume, AListingThatBeginsWhileTheEngineIsLostComesFromMemory) {
+  // SEMANTICS: what this mount knows is told meanwhile without waiting (names, attributes, link targets, contents in
+  // memory)
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    auto dir = co_await ask(m.volume->mkdir(kRoot, kRootIno, "d", 0755, 022));
+    CO_ASSERT_OK(dir);
+    for (auto* name : {"a", "b"})
+      CO_ASSERT_OK(co_await ask(m.volume->mknod(kRoot, dir->ino, name, S_IFREG | 0644, 0, 0)));
+    for (auto ino : {dir->ino, kRootIno}) {
+      auto known = co_await names_in(*m.volume, ino);
+      CO_ASSERT_OK(known);
+      auto before = m.engine->scans;
+      m.engine->cut_off = true;
+      m.client->cache().out_of_touch();
+      auto told = co_await names_in(*m.volume, ino);
+      CO_ASSERT_OK(told);
+      EXPECT_EQ(*told, *known);
+      EXPECT_EQ(m.engine->scans, before) << "a listing that is asked for waits until the engine is back";
+      EXPECT_TRUE(m.engine->away());
+      m.engine->cut_off = m.engine->found_out = false;
+      m.client->cache().everything_may_have_changed();
+    }
+  });
+}
+
 TEST(Volume, AListingFromMemoryIsRightAfterEveryChange) {
   with_volume([](Mounted& m) -> asio::awaitable<void> {
     auto& volume = *m.volume;
