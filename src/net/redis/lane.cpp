@@ -21,6 +21,7 @@ constexpr auto kLongestReconnect = std::chrono::milliseconds(1000);  // a server
 constexpr auto kRetirement = std::chrono::milliseconds(1000);        // for replies of a server we leave
 constexpr auto kDemotion = std::chrono::milliseconds(50);            // for those of one that will be master no more
 constexpr auto kLongestRefusal = std::chrono::milliseconds(500);
+constexpr auto kSilence = std::chrono::milliseconds(2000);  // without an answer here while the tracker has found nobody
 
 SteadyTime now() { return std::chrono::steady_clock::now(); }
 
@@ -142,6 +143,7 @@ bool Lane::take_replies(Connection& connection) {
   if (around_.topology.away()) {  // others found nobody: they may have met a limit, but here is the server
     around_.topology.has_answered(true);
     if (around_.tracker) around_.tracker->lane_answers();
+    around_.away.good();
   }
   auto& reader = connection.link->reader();
   auto was_full = commands_in_flight_ >= kMostInFlight;
@@ -336,10 +338,20 @@ asio::awaitable<void> Lane::watch_clock() {
     idle_ticks = idle() ? idle_ticks + 1 : 0;
     auto time = now();
     end_expired(time);
+    note_silence(time);
     if (around_.topology.away()) end_impatient();
     requeue_due(time);
     if (connection_ && is_stuck(*connection_, time)) connection_->link->stream().close();
   }
+}
+
+/// A network that drops everything closes no connection: both have gone silent, so the server is away until one
+/// answers.
+void Lane::note_silence(SteadyTime time) {
+  if (!around_.tracker || around_.tracker->current().generation != 0 || around_.topology.away()) return;
+  if (flights_.empty() || time - flights_.front().sent_at < kSilence) return;
+  around_.topology.has_answered(false);
+  around_.away.trouble("no answer");
 }
 
 bool Lane::is_stuck(const Connection& connection, SteadyTime time) const {

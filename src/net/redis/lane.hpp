@@ -76,6 +76,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   void lose(Connection& connection);
   bool is_stuck(const Connection& connection, SteadyTime time) const;
   void end_expired(SteadyTime now);
+  void note_silence(SteadyTime now);
   void end_impatient();
   void requeue_due(SteadyTime now);
   void end_all();

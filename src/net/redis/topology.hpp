@@ -24,7 +24,7 @@ class Topology {
   /// The address turned out to be a node of a Cluster. Before the first connection of a loop.
   void become_cluster();
 
-  /// True when the last attempt to connect failed, and no server has answered since.
+  /// True when the last attempt to connect failed or the server has gone silent, and none has answered since.
   bool away() const noexcept { return away_.load(std::memory_order_acquire); }
   void has_answered(bool yes) const noexcept { away_.store(!yes, std::memory_order_release); }  ///< a lane's say
 

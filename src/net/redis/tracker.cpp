@@ -105,6 +105,10 @@ void Tracker::forget() {
 
 void Tracker::begin(std::int64_t client, Endpoint at) {
   Redirect now;
+  if (topology_.away()) {  // a lane that hears nothing may hold a dead connection: here is the server
+    topology_.has_answered(true);
+    lane_answers();
+  }
   {
     std::lock_guard lock(mutex_);
     redirect_ = {.generation = ++last_generation_, .client = client, .at = std::move(at)};

@@ -167,6 +167,28 @@ class TroubleTest(unittest.TestCase):
         self.assertEqual(0o600, os.stat(self.mount / "d/file").st_mode & 0o777)
         self.assertEqual(1, self.events("redis.away"), self.mount.log_text())
 
+    def test_a_silent_network_holds_up_nobody_for_long_who_reads_what_is_known(self):
+        # SEMANTICS: a network that drops everything is noticed after about six seconds
+        write(self.mount / "file", b"x" * 5000)
+        self.assertEqual(b"x" * 5000, read(self.mount / "file"))
+        self.assertEqual(["file"], os.listdir(self.mount.path))
+        time.sleep(1.2)  # what the kernel was told holds for a second
+        self.proxy.say("partition", "on")
+        self.assertEqual(b"x" * 5000, Later(lambda: read(self.mount / "file")).result(20))
+        begin = time.monotonic()
+        self.assertEqual(["file"], os.listdir(self.mount.path))
+        self.assertEqual(5000, os.stat(self.mount / "file").st_size)
+        self.assertLess(time.monotonic() - begin, 2, "from memory")
+        change = Later(lambda: os.mkdir(self.mount / "dir"))
+        time.sleep(1)
+        self.assertTrue(change.running())
+        self.proxy.say("partition", "off")
+        self.proxy.say("reset")
+        change.result()
+        self.assertEqual(["dir", "file"], sorted(os.listdir(self.mount.path)))
+        self.assertEqual(1, self.events("redis.away"), self.mount.log_text())
+        self.assertEqual(1, self.events("redis.back"), self.mount.log_text())
+
     def test_old_answers_end_after_a_while(self):
         # SEMANTICS: for at most `--stale-reads`
         mount = self.volume.mount("--stale-reads", "2s", "--hide-internal")

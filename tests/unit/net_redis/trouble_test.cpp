@@ -211,6 +211,28 @@ TEST(RedisTrouble, AStoppedServerIsNotTakenForARunningOne) {
   EXPECT_TRUE(soon([&] { return client.one(Command("SET", "k", "v")).has_value(); }));
 }
 
+TEST(RedisTrouble, ASilentServerHoldsUpNobodyWhoCanDoWithout) {
+  test::RedisServer server;
+  Connected client(server.url());
+  ASSERT_TRUE(client.one(Command("PING")));
+  ASSERT_TRUE(soon([&] { return client->tracking(); }));
+  testing::internal::CaptureStderr();
+  server.stall();
+  auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(client.one(Command("GET", "k"), Resend::while_reachable).error(), Errc::unavailable);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, milliseconds(20'000)) << "far below the deadline";
+  EXPECT_TRUE(client->away());
+  server.resume();
+  EXPECT_TRUE(soon([&] { return !client->away() && client->tracking(); }, milliseconds(15'000)));
+  EXPECT_TRUE(client.one(Command("GET", "k"), Resend::while_reachable));
+  auto log = testing::internal::GetCapturedStderr();
+  for (auto event : {"redis.away", "redis.back"}) {
+    auto first = log.find(event);
+    EXPECT_NE(first, std::string::npos) << log;
+    EXPECT_EQ(log.find(event, first + 1), std::string::npos) << log;
+  }
+}
+
 TEST(RedisTrouble, LossSlowsButBreaksNothing) {
   Scene scene;
   Connected client(scene.proxy.url());
