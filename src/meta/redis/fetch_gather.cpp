@@ -152,9 +152,12 @@ void FetchGather::leave_alone(Callers& callers) {
 asio::awaitable<void> FetchGather::lead(Connected to, CallerPtr first, net::redis::Resend resend) {
   first->waiter.claim();  // it is answered here
   Callers callers;
-  auto take = [this, &callers] {
+  bool gathering = true;  // afterwards it is for the next leader to gather
+  auto take = [&] {
+    if (!std::exchange(gathering, false)) return;
     std::lock_guard lock(mutex_);
-    if (std::exchange(open_, false)) callers.swap(callers_);
+    open_ = false;
+    callers.swap(callers_);
   };
   auto told = Guard([&] {
     take();  // if it has not come to that

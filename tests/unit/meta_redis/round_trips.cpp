@@ -224,6 +224,30 @@ TEST_F(RoundTrips, ReadsGoOnWhenTheOneThatAskedForAllIsCancelled) {
   for (int us = 0; us < 200; us += 5) m->runtime.wait(work(std::chrono::microseconds(us)));
 }
 
+/// While one asks for all, the next gathers; the reply to the first must not end, or lose, who has joined the second.
+TEST_F(RoundTrips, ReadsThatOverlapAllEnd) {
+  auto file = m->file(kRootIno, "f");
+  auto some_reads = [&](unsigned seed) -> Async<void> {
+    std::minstd_rand random(seed);
+    for (int i = 0; i < 5; ++i) {
+      for (auto turns = random() % 4; turns > 0; --turns)
+        co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+      CO_TRY(auto records, co_await m->engine->fetch({AttrKey{file}}));
+      EXPECT_TRUE(std::holds_alternative<Attr>(records[0]));
+    }
+    co_return Result<void>{};
+  };
+  auto round = [&](unsigned number) -> Async<void> {
+    std::vector<Async<void>> readers;
+    for (unsigned i = 0; i < 8; ++i) readers.push_back(some_reads(8 * number + i + 1));
+    return with_timeout(std::chrono::seconds(10), fan_out(std::move(readers), 8));
+  };
+  for (unsigned number = 0; number < 300; ++number) {
+    auto done = m->runtime.wait(round(number));
+    ASSERT_TRUE(done) << "round " << number << ": " << done.error().message();
+  }
+}
+
 TEST_F(RoundTrips, ManySliceCommitsShareTheWire) {
   auto file = m->file(kRootIno, "f");
   auto work = [&]() -> asio::awaitable<void> {
