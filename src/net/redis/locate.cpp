@@ -52,6 +52,12 @@ std::optional<Endpoint> node_of(const Reply& node, const Endpoint& asked) {
   return Endpoint{.host = std::move(host), .port = static_cast<std::uint16_t>(node.elements[1].integer)};
 }
 
+std::string refusal_of(std::string_view sentinel, std::string_view said) {
+  auto remedy =
+      said.starts_with("NOAUTH") || said.starts_with("WRONGPASS") ? ". Give its password in SENTINEL_PASSWORD" : "";
+  return fmt::format("{} refuses us: {}{}", sentinel, said, remedy);
+}
+
 }  // namespace
 
 Async<Endpoint> Topology::locate(std::string& why) const {
@@ -71,7 +77,7 @@ Async<std::unique_ptr<Link>> Topology::connect_to_sentinel(Endpoint to, std::str
   if (address_.sentinel_password.empty()) co_return std::move(link);
   CO_TRY(auto reply, co_await link->ask_one(Command("AUTH", address_.sentinel_password)));
   if (!reply.is_error()) co_return std::move(link);
-  why = fmt::format("the Sentinel {} refuses us: {}", to.shown(), reply.text);
+  why = refusal_of("the Sentinel " + to.shown(), reply.text);
   co_return Errc::denied;
 }
 
@@ -101,6 +107,11 @@ Async<Endpoint> Topology::ask_sentinels(std::string& why) const {
   if (!knows) {
     first_host_.fetch_add(1, std::memory_order_relaxed);  // the next one may know more
     if (!replies) co_return replies.error();
+    if (const auto& said = replies->front(); said.is_error()) {
+      why = refusal_of("a Sentinel", said.text);
+      auto meaning = meaning_of(said);
+      co_return meaning ? meaning : std::error_code(Errc::denied);
+    }
     why = fmt::format("the Sentinels know no master named \"{}\"", address_.master_name);
     co_return Errc::unavailable;
   }

@@ -141,6 +141,25 @@ TEST(RedisServers, ASwitchOfMastersByTheSentinelsIsFollowed) {
   EXPECT_NE(wrong.message.find("nobody"), std::string::npos) << wrong.message;
 }
 
+TEST(RedisServers, ASentinelThatWantsAPasswordSaysSo) {
+  test::RedisServer master;
+  test::RedisServer::Options options;
+  options.sentinel = true;
+  options.password = "guard";
+  options.config = {"requirepass guard", "sentinel monitor boss 127.0.0.1 " + std::to_string(master.port()) + " 1"};
+  test::RedisServer sentinel(std::move(options));
+  auto url = "redis://boss,127.0.0.1:" + std::to_string(sentinel.port());
+  for (auto* password : {"", "wrong"}) {
+    ::setenv("SENTINEL_PASSWORD", password, 1);
+    auto none = refusal(url);
+    EXPECT_EQ(none.code, Errc::denied) << none.message;
+    EXPECT_NE(none.message.find("SENTINEL_PASSWORD"), std::string::npos) << none.message;
+  }
+  ::setenv("SENTINEL_PASSWORD", "guard", 1);
+  EXPECT_TRUE(Connected(url).one(Command("PING")));
+  ::unsetenv("SENTINEL_PASSWORD");
+}
+
 TEST(RedisServers, ClusterPutsAVolumeIntoOneSlot) {
   test::ClusterSet set;
   for (int db : {0, 1, 10}) {
