@@ -196,7 +196,7 @@ TEST(RedisTrouble, AWriteThatSticksEndsItsConnection) {
   auto begin = std::chrono::steady_clock::now();
   auto reply = client.one(Command("SET", "k", std::string(64 << 20, 'x')));
   EXPECT_EQ(reply.error(), Errc::reply_lost);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, milliseconds(5000));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, milliseconds(20'000)) << "far below the read-timeout";
   server.resume();
 }
 
