@@ -1,6 +1,7 @@
 #include "vfs/handles.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <chrono>
 #include <utility>
@@ -143,12 +144,47 @@ void PageCacheVersions::dropped(Ino ino, std::uint64_t dropping) {
 
 void PageCacheVersions::forget(Ino ino) { slot_of(ino).store(0); }
 
+/// A word. 16 bits tell the inodes of a slot apart; of the time of the last answer the lowest byte remains.
+struct ToldVersions::Entry {
+  std::uint32_t version;
+  std::uint16_t tag;  ///< 0: the slot is empty
+  std::uint8_t second;
+  bool settled;
+
+  static Entry of(Ino ino, const meta::Attr& attr) {
+    auto time = std::chrono::steady_clock::now().time_since_epoch();
+    return {static_cast<std::uint32_t>(version_of(ino, attr) >> 32),
+            static_cast<std::uint16_t>(std::hash<Ino>()(ino) % 0xFFFF + 1),
+            static_cast<std::uint8_t>(std::chrono::duration_cast<std::chrono::seconds>(time).count()), true};
+  }
+  static Entry from(std::uint64_t word) { return std::bit_cast<Entry>(word); }
+  std::uint64_t word() const { return std::bit_cast<std::uint64_t>(*this); }
+  bool is(const Entry& other) const { return tag == other.tag && version == other.version; }
+};
+
+ToldVersions::ToldVersions(std::chrono::nanoseconds believed_for)
+    : believed_seconds_(std::chrono::ceil<std::chrono::seconds>(believed_for).count()), slots_(kSlots) {}
+
 void ToldVersions::told(Ino ino, const meta::Attr& attr) {
-  slots_[place_of(ino)].store(version_of(ino, attr), std::memory_order_relaxed);
+  auto& slot = slot_of(ino);
+  auto before = Entry::from(slot.load(std::memory_order_relaxed)), now = Entry::of(ino, attr);
+  if (before.tag == now.tag)
+    now.settled = before.version == now.version && before.settled;
+  else if (before.tag != 0)  // another inode's: ours may have had the slot before, and be believed still
+    now.settled = static_cast<std::uint8_t>(now.second - before.second) > believed_seconds_ + 1;
+  slot.store(now.word(), std::memory_order_relaxed);
 }
 
-bool ToldVersions::is(Ino ino, const meta::Attr& attr) const {
-  return slots_[place_of(ino)].load(std::memory_order_relaxed) == version_of(ino, attr);
+bool ToldVersions::believes(Ino ino, const meta::Attr& attr) {
+  auto entry = Entry::from(slot_of(ino).load(std::memory_order_relaxed));
+  return entry.settled && entry.is(Entry::of(ino, attr));
+}
+
+void ToldVersions::forgotten(Ino ino, const meta::Attr& attr) {
+  auto& slot = slot_of(ino);
+  auto before = slot.load(std::memory_order_relaxed);
+  auto now = Entry::of(ino, attr);
+  if (now.is(Entry::from(before))) slot.compare_exchange_strong(before, now.word(), std::memory_order_relaxed);
 }
 
 }  // namespace kiseki::vfs

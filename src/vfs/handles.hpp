@@ -249,18 +249,24 @@ class PageCacheVersions {
   std::vector<Slot> slots_;
 };
 
-/// Which version of a file's attributes the kernel was told last. A lossy table of fixed size: forgetting costs a
-/// question of the kernel's. Any thread.
+/// What the kernel believes of files' attributes. It is not what it was told last: of two answers under way it drops
+/// the one whose question is the older, and that may be the one with the newer attributes. So after another version was
+/// told it counts as believed only once the kernel has been made to forget all before. A lossy table of fixed size:
+/// forgetting costs a question of the kernel's. Any thread.
 class ToldVersions {
  public:
-  ToldVersions() : slots_(kSlots) {}
+  /// `believed_for`: how long the kernel believes what it is told.
+  explicit ToldVersions(std::chrono::nanoseconds believed_for);
   void told(Ino ino, const meta::Attr& attr);
-  bool is(Ino ino, const meta::Attr& attr) const;
+  bool believes(Ino ino, const meta::Attr& attr);   ///< this version, or none: it will ask
+  void forgotten(Ino ino, const meta::Attr& attr);  ///< it was made to forget by who knows of this version
 
  private:
-  static constexpr std::size_t kSlots = 1u << 14;
+  static constexpr std::size_t kSlots = 1u << 16;
+  struct Entry;  ///< what a slot holds
   using Slot = std::atomic<std::uint64_t>;
-  static std::size_t place_of(Ino ino) { return std::hash<Ino>()(ino) >> 50; }
+  Slot& slot_of(Ino ino) { return slots_[std::hash<Ino>()(ino) >> 48]; }
+  const std::int64_t believed_seconds_;
   std::vector<Slot> slots_;
 };
 

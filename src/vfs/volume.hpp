@@ -283,7 +283,7 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   NamelessAttrs nameless_;
   LeftOpen left_open_;
   PageCacheVersions page_cache_;
-  mutable ToldVersions told_;
+  mutable ToldVersions told_{options_.attr_timeout};
   HandleTable<FileHandle> files_;
   std::atomic<std::size_t> listing_bytes_{0};  ///< in the hands of open directories
   HandleTable<DirHandle> dirs_;

@@ -135,5 +135,23 @@ TEST(PageCacheVersions, NobodyKeepsPagesThatAnotherOpenIsAboutToDrop) {
   EXPECT_FALSE(versions.opened(Ino{9}, version(1, 10)).keep) << "written to since";
 }
 
+TEST(ToldVersions, AnotherVersionIsBelievedOnceThatBeforeIsForgotten) {
+  ToldVersions told(std::chrono::seconds(1));
+  EXPECT_FALSE(told.believes(Ino{9}, version(1, 0))) << "nobody told it";
+  told.told(Ino{9}, version(1, 0));
+  EXPECT_TRUE(told.believes(Ino{9}, version(1, 0)));
+  EXPECT_FALSE(told.believes(Ino{9}, version(2, 10)));
+  told.told(Ino{9}, version(2, 10));
+  EXPECT_FALSE(told.believes(Ino{9}, version(2, 10)))
+      << "it may have had the answers in another order, and dropped this";
+  told.forgotten(Ino{9}, version(2, 10));
+  EXPECT_TRUE(told.believes(Ino{9}, version(2, 10)));
+  told.told(Ino{9}, version(2, 10));
+  EXPECT_TRUE(told.believes(Ino{9}, version(2, 10)));
+  told.told(Ino{9}, version(1, 0));
+  told.forgotten(Ino{9}, version(2, 10));
+  EXPECT_FALSE(told.believes(Ino{9}, version(2, 10))) << "told of another one meanwhile";
+}
+
 }  // namespace
 }  // namespace kiseki::vfs
