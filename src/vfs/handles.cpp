@@ -180,6 +180,10 @@ bool ToldVersions::believes(Ino ino, const meta::Attr& attr) {
   return entry.settled && entry.is(Entry::of(ino, attr));
 }
 
+bool ToldVersions::told_last(Ino ino, const meta::Attr& attr) {
+  return Entry::of(ino, attr).is(Entry::from(slot_of(ino).load(std::memory_order_relaxed)));
+}
+
 void ToldVersions::forgotten(Ino ino, const meta::Attr& attr) {
   auto& slot = slot_of(ino);
   auto before = slot.load(std::memory_order_relaxed);

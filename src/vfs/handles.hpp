@@ -258,7 +258,8 @@ class ToldVersions {
   /// `believed_for`: how long the kernel believes what it is told.
   explicit ToldVersions(std::chrono::nanoseconds believed_for);
   void told(Ino ino, const meta::Attr& attr);
-  bool believes(Ino ino, const meta::Attr& attr);   ///< this version, or none: it will ask
+  bool believes(Ino ino, const meta::Attr& attr);   ///< surely this version, or none: it will ask
+  bool told_last(Ino ino, const meta::Attr& attr);  ///< this version: that will do where only this mount changes files
   void forgotten(Ino ino, const meta::Attr& attr);  ///< it was made to forget by who knows of this version
 
  private:

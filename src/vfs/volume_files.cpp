@@ -109,7 +109,8 @@ OpenReply Volume::add_handle(Ino ino, std::uint32_t flags, const Attr& attr) {
   if (!data_.dirty(ino)) {
     if (!direct) pages = page_cache_.opened(ino, attr);
     // Close-to-open: what others wrote shows from now on, also where the kernel has not yet let go of the old length.
-    if (auto* kernel = kernel_.load(); kernel && !told_.believes(ino, attr)) {
+    bool known = client_.engine().lags() ? told_.believes(ino, attr) : told_.told_last(ino, attr);
+    if (auto* kernel = kernel_.load(); kernel && !known) {
       kernel->forget_attr(outside(ino));
       told_.forgotten(ino, attr);
     }
