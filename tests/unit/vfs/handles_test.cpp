@@ -142,6 +142,7 @@ TEST(ToldVersions, AnotherVersionIsBelievedOnceThatBeforeIsForgotten) {
   EXPECT_TRUE(told.believes(Ino{9}, version(1, 0)));
   EXPECT_FALSE(told.believes(Ino{9}, version(2, 10)));
   told.told(Ino{9}, version(2, 10));
+  EXPECT_TRUE(told.told_last(Ino{9}, version(2, 10)));
   EXPECT_FALSE(told.believes(Ino{9}, version(2, 10)))
       << "it may have had the answers in another order, and dropped this";
   told.forgotten(Ino{9}, version(2, 10));
