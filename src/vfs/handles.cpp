@@ -167,12 +167,16 @@ ToldVersions::ToldVersions(std::chrono::nanoseconds believed_for)
 
 void ToldVersions::told(Ino ino, const meta::Attr& attr) {
   auto& slot = slot_of(ino);
-  auto before = Entry::from(slot.load(std::memory_order_relaxed)), now = Entry::of(ino, attr);
-  if (before.tag == now.tag)
-    now.settled = before.version == now.version && before.settled;
-  else if (before.tag != 0)  // another inode's: ours may have had the slot before, and be believed still
-    now.settled = static_cast<std::uint8_t>(now.second - before.second) > believed_seconds_ + 1;
-  slot.store(now.word(), std::memory_order_relaxed);
+  auto now = Entry::of(ino, attr);
+  for (auto word = slot.load(std::memory_order_relaxed);;) {  // another loop may be telling of another version
+    auto before = Entry::from(word);
+    now.settled = true;
+    if (before.tag == now.tag)
+      now.settled = before.version == now.version && before.settled;
+    else if (before.tag != 0)  // another inode's: ours may have had the slot before, and be believed still
+      now.settled = static_cast<std::uint8_t>(now.second - before.second) > believed_seconds_ + 1;
+    if (slot.compare_exchange_weak(word, now.word(), std::memory_order_relaxed)) return;
+  }
 }
 
 bool ToldVersions::believes(Ino ino, const meta::Attr& attr) {
