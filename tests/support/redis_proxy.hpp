@@ -82,6 +82,13 @@ class RedisProxy {
     cuts_left_ = times;
   }
   int cuts() const { return cuts_; }
+  /// The connection whose client next says `mark` dies without a word: it stays open, and whatever it carries vanishes,
+  /// from that request on, or from its reply on.
+  void swallow(Cut from, std::string mark) {
+    std::lock_guard lock(mutex_);
+    swallow_from_ = from;
+    swallowed_mark_ = std::move(mark);
+  }
   /// The next piece from a client that contains `mark` is passed on so much later, and all that comes behind it.
   void hold(std::string mark, Nanoseconds time) {
     std::lock_guard lock(mutex_);
@@ -102,7 +109,8 @@ class RedisProxy {
   struct Link {
     Way up, down;
     bool counted = true, going_up = false;
-    bool doomed = false;  ///< cut when the server has answered
+    bool doomed = false;                      ///< cut when the server has answered
+    bool mute_up = false, mute_down = false;  ///< what comes vanishes
     bool dead = false;
   };
 
@@ -198,7 +206,9 @@ class RedisProxy {
       std::string bytes(buffer, static_cast<std::size_t>(got));
       if (up ? !note_request(link, bytes) : !note_reply(link)) return;
       auto late = up ? held(bytes) : Nanoseconds(0);
-      if (!partitioned_) way.pieces.push_back({due() + late, std::move(bytes)});
+      if (up) note_swallowed(link, bytes);
+      if (!partitioned_ && !(up ? link.mute_up : link.mute_down))
+        way.pieces.push_back({due() + late, std::move(bytes)});
       if (static_cast<std::size_t>(got) < sizeof buffer) return;
     }
   }
@@ -222,6 +232,15 @@ class RedisProxy {
     if (!link.doomed) return true;
     close_link(link, true);
     return false;
+  }
+
+  void note_swallowed(Link& link, const std::string& bytes) {
+    if (link.mute_down) link.mute_up = true;
+    std::lock_guard lock(mutex_);
+    if (swallowed_mark_.empty() || bytes.find(swallowed_mark_) == std::string::npos) return;
+    swallowed_mark_.clear();
+    link.mute_down = true;
+    link.mute_up = swallow_from_ == Cut::request;
   }
 
   Nanoseconds held(const std::string& bytes) {
@@ -265,8 +284,8 @@ class RedisProxy {
   std::mutex mutex_;  ///< guards what follows
   double loss_ = 0;
   Nanoseconds hold_{};
-  Cut cut_where_ = Cut::request;
-  std::string cut_mark_, held_mark_;
+  Cut cut_where_ = Cut::request, swallow_from_ = Cut::request;
+  std::string cut_mark_, held_mark_, swallowed_mark_;
   Nanoseconds held_for_{};
   int cuts_left_ = 0;
   std::minstd_rand chance_{12345};

@@ -21,7 +21,8 @@ constexpr auto kLongestReconnect = std::chrono::milliseconds(1000);  // a server
 constexpr auto kRetirement = std::chrono::milliseconds(1000);        // for replies of a server we leave
 constexpr auto kDemotion = std::chrono::milliseconds(50);            // for those of one that will be master no more
 constexpr auto kLongestRefusal = std::chrono::milliseconds(500);
-constexpr auto kSilence = std::chrono::milliseconds(2000);  // without an answer here while the tracker has found nobody
+constexpr auto kSilence = std::chrono::milliseconds(2000);    // owed an answer, and hearing nothing
+constexpr auto kLastChance = std::chrono::milliseconds(500);  // of a connection when another one was answered
 
 SteadyTime now() { return std::chrono::steady_clock::now(); }
 
@@ -33,10 +34,12 @@ bool is_here(const asio::any_io_executor& executor) {
 }  // namespace
 
 struct Lane::Connection {
-  explicit Connection(Topology::Connected c) : link(std::move(c.link)), at(std::move(c.at)), since(now()) {}
+  explicit Connection(Topology::Connected c)
+      : link(std::move(c.link)), at(std::move(c.at)), since(now()), heard(since) {}
   std::unique_ptr<Link> link;
   Endpoint at;
-  SteadyTime since;
+  SteadyTime since, heard;
+  bool doubted = false;                               ///< the server is being asked over another one
   std::uint64_t tracked = 0;                          ///< in which generation
   std::uint64_t queued_bytes = 0, written_bytes = 0;  ///< of the stream so far
   std::uint64_t handed_bytes = 0;                     ///< those that a write under way may have sent are among them
@@ -136,6 +139,7 @@ asio::awaitable<void> Lane::read_replies(ConnectionPtr connection) {
       if (!expected) around_.away.trouble(why);
       co_return;
     }
+    connection->heard = now();
   }
 }
 
@@ -338,20 +342,60 @@ asio::awaitable<void> Lane::watch_clock() {
     idle_ticks = idle() ? idle_ticks + 1 : 0;
     auto time = now();
     end_expired(time);
-    note_silence(time);
+    mind_silence(time);
     if (around_.topology.away()) end_impatient();
     requeue_due(time);
     if (connection_ && is_stuck(*connection_, time)) connection_->link->stream().close();
   }
 }
 
-/// A network that drops everything closes no connection: both have gone silent, so the server is away until one
-/// answers.
-void Lane::note_silence(SteadyTime time) {
-  if (!around_.tracker || around_.tracker->current().generation != 0 || around_.topology.away()) return;
-  if (flights_.empty() || time - flights_.front().sent_at < kSilence) return;
+bool Lane::is_silent(const Connection& connection, SteadyTime time) const {
+  const auto& address = around_.topology.address();
+  auto patience = address.wait_replicas > 0 ? kSilence + address.wait_timeout : kSilence;
+  if (flights_.empty() || connection.retiring || connection.writing) return false;
+  return time - std::max(flights_.front().sent_at, connection.heard) >= patience;
+}
+
+/// A network that drops everything closes no connection: does the server answer anybody? When the tracker has found
+/// nobody it is away, until one answers; else a fresh connection finds out.
+void Lane::mind_silence(SteadyTime time) {
+  if (!connection_ || connection_->doubted || !is_silent(*connection_, time)) return;
+  if (!around_.tracker || around_.tracker->current().generation != 0) return tasks_.spawn(doubt(connection_));
+  nobody_answers();
+}
+
+void Lane::nobody_answers() {
+  if (around_.topology.away()) return;
   around_.topology.has_answered(false);
   around_.away.trouble("no answer");
+}
+
+/// Whose connection stays silent though the server answers others is cut off: what it carried is sent again. A server
+/// that is busy (with our request, perhaps) or answers nobody is waited for.
+asio::awaitable<void> Lane::doubt(ConnectionPtr connection) {
+  connection->doubted = true;
+  Guard decided([&] { connection->doubted = false; });
+  auto begin = now();
+  auto elsewhere = co_await ask_aside();
+  if (elsewhere == Elsewhere::answers) co_await sleep_for(kLastChance);
+  if (connection != connection_ || connection->heard >= begin) co_return;
+  if (elsewhere == Elsewhere::answers) {
+    log::info("redis.connection_dead", {{"server", connection->at.shown()}});
+    co_return connection->link->stream().close();
+  }
+  if (elsewhere == Elsewhere::silent && !around_.tracker) nobody_answers();
+  co_await sleep_for(kLongestReconnect);
+}
+
+/// Over a fresh connection, and with a script: a server that is paused for changes holds that up, too.
+asio::awaitable<Lane::Elsewhere> Lane::ask_aside() {
+  Commands ask;
+  ask.emplace_back("EVAL", "return 1", 0);
+  Replies replies;
+  std::string why;
+  auto connected = co_await around_.topology.connect(std::move(ask), replies, why);
+  if (!connected) co_return Elsewhere::silent;
+  co_return replies.front().error_prefix() == "BUSY" ? Elsewhere::busy : Elsewhere::answers;
 }
 
 bool Lane::is_stuck(const Connection& connection, SteadyTime time) const {

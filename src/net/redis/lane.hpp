@@ -76,7 +76,12 @@ class Lane : public std::enable_shared_from_this<Lane> {
   void lose(Connection& connection);
   bool is_stuck(const Connection& connection, SteadyTime time) const;
   void end_expired(SteadyTime now);
-  void note_silence(SteadyTime now);
+  bool is_silent(const Connection& connection, SteadyTime time) const;
+  void mind_silence(SteadyTime now);
+  void nobody_answers();
+  asio::awaitable<void> doubt(ConnectionPtr connection);
+  enum class Elsewhere { answers, busy, silent };
+  asio::awaitable<Elsewhere> ask_aside();
   void end_impatient();
   void requeue_due(SteadyTime now);
   void end_all();

@@ -1,5 +1,6 @@
 // A commit whose reply is lost is applied once and reported right, wherever the connection broke.
 #include "meta/redis/engine.hpp"
+#include "support/redis_proxy.hpp"
 #include "support/tcp_proxy.hpp"
 #include "volume.hpp"
 
@@ -75,6 +76,23 @@ INSTANTIATE_TEST_SUITE_P(Everywhere, LostReplies,
                                               : info.param == TcpProxy::Loss::request ? "Request"
                                                                                       : "Late");
                          });
+
+// A network that swallows this connection alone closes nothing: the commit must not wait for the 30 s of read-timeout.
+TEST(SilentConnections, ACommitIsAppliedOnceAndSoon) {
+  ON_REDIS();
+  kiseki::test::RedisProxy proxy(server().port());
+  Mounted m(proxy.port());
+  EXPECT_EQ(m.must(m.engine->commit(count_one())).returned, twice(1));
+  auto begin = std::chrono::steady_clock::now();
+  int applied = 1;
+  for (auto from : {kiseki::test::RedisProxy::Cut::request, kiseki::test::RedisProxy::Cut::reply}) {
+    proxy.swallow(from, "EVALSHA");
+    EXPECT_EQ(m.must(m.engine->commit(count_one())).returned, twice(++applied));
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(25)) << "two, and no deadline among them";
+  EXPECT_EQ(m.get(CounterKey{Counter::used_space}), Record(std::int64_t{3}));
+  EXPECT_EQ(std::get<Slices>(m.get(ChunkKey{Ino{5}, ChunkIndex{0}})).size(), 3u);
+}
 
 TEST(Receipts, ARefusalIsFinalOnceACommitWasSentAgain) {
   ON_REDIS();

@@ -1,6 +1,11 @@
 // The client behind a network that cuts, delays, stalls and loses.
 #include <gtest/gtest.h>
 
+#include <deque>
+#include <functional>
+#include <thread>
+#include <vector>
+
 #include "connected.hpp"
 #include "core/async.hpp"
 #include "support/redis_proxy.hpp"
@@ -231,6 +236,98 @@ TEST(RedisTrouble, ASilentServerHoldsUpNobodyWhoCanDoWithout) {
     EXPECT_NE(first, std::string::npos) << log;
     EXPECT_EQ(log.find(event, first + 1), std::string::npos) << log;
   }
+}
+
+class ADeadConnection : public testing::TestWithParam<bool> {};
+
+TEST_P(ADeadConnection, IsLeftWhenTheServerAnswersOthers) {
+  // SEMANTICS: a connection that has died alone, while the server answers others, is left after about three
+  Scene scene;
+  Connected client(scene.proxy.url(), {.tracking = GetParam()});
+  ASSERT_TRUE(client.one(Command("SET", "n", 7)));
+  ASSERT_TRUE(soon([&] { return client->tracking() == GetParam(); }));
+  scene.proxy.swallow(RedisProxy::Cut::request, "GET");
+  auto read = [](Client& c) -> Async<void> {
+    CO_TRY(auto reply, co_await c.run_one(Command("GET", "n"), Resend::when_lost));
+    EXPECT_EQ(reply.text, "7");
+    co_return Result<void>{};
+  };
+  auto change = [](Client& c) -> Async<void> {  // behind the read, on the same connection
+    auto reply = co_await c.run_one(Command("INCR", "n"));
+    EXPECT_EQ(reply.error(), Errc::reply_lost);
+    co_return Result<void>{};
+  };
+  std::vector<Async<void>> both;
+  both.push_back(read(*client));
+  both.push_back(change(*client));
+  auto begin = std::chrono::steady_clock::now();
+  EXPECT_TRUE(client.runtime().wait(fan_out(std::move(both), 2)));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, milliseconds(20'000)) << "far below the read-timeout";
+  EXPECT_FALSE(client->away());
+  EXPECT_TRUE(soon([&] { return client->tracking() == GetParam(); }));
+  EXPECT_EQ(client.one(Command("GET", "n"))->text, "7") << "what vanished was not executed";
+}
+
+INSTANTIATE_TEST_SUITE_P(RedisTrouble, ADeadConnection, testing::Bool(),
+                         [](const auto& info) { return std::string(info.param ? "Tracked" : "Untracked"); });
+
+TEST(RedisTrouble, AServerGoneSilentIsAwayWithoutATrackerToo) {
+  test::RedisServer server;
+  Connected client(server.url() + "?dial_timeout=500ms", {.tracking = false});
+  ASSERT_TRUE(client.one(Command("PING")));
+  server.stall();
+  EXPECT_EQ(client.one(Command("GET", "k"), Resend::while_reachable).error(), Errc::unavailable);
+  EXPECT_TRUE(client->away());
+  server.resume();
+  EXPECT_TRUE(soon([&] { return !client->away(); }));
+}
+
+const std::string kSpin =
+    "local function ms() local t = redis.call('TIME') return t[1] * 1000 + t[2] / 1000 end "
+    "local stop = ms() + 4000 while ms() < stop do end return 1";
+
+TEST(RedisTrouble, WhoIsOnlySlowKeepsItsConnection) {
+  struct Case {
+    std::string config, options;
+    std::function<Result<Reply>(test::RedisServer&, Connected&)> slow;
+  };
+  auto stopped = [](test::RedisServer& server, Connected& client) {
+    std::thread wakes([&] { std::this_thread::sleep_for(milliseconds(4000)), server.resume(); });
+    server.stall();
+    auto reply = client.one(Command("GET", "k"), Resend::when_lost);
+    wakes.join();
+    return reply;
+  };
+  auto spins = [](test::RedisServer&, Connected& client) { return client.one(Command("EVAL", kSpin, 0)); };
+  auto paused = [](test::RedisServer& server, Connected& client) {
+    server.command("CLIENT PAUSE 4000 WRITE");
+    return client.one(Command("EVAL", "return redis.call('SET', KEYS[1], 1)", 1, "k"));
+  };
+  auto replicates = [](test::RedisServer&, Connected& client) { return client.one(Command("WAIT", 1, 4000)); };
+  const std::vector<Case> cases = {{"", "", stopped},
+                                   {"lua-time-limit 60000", "", spins},
+                                   {"lua-time-limit 50", "", spins},  // others are told -BUSY
+                                   {"", "", paused},
+                                   {"", "?wait-replicas=1&wait-timeout=4s", replicates}};
+  std::deque<test::RedisServer> servers;
+  std::deque<Connected> clients;
+  std::vector<std::thread> all;
+  for (const auto& one : cases) {
+    auto& server = servers.emplace_back(test::RedisServer::Options{.config = {one.config}});
+    auto& client = clients.emplace_back(server.url() + one.options);
+    ASSERT_TRUE(soon([&] { return client->tracking(); }));
+  }
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    all.emplace_back([&, i] {
+      auto before = clients[i].one(Command("CLIENT", "ID"));
+      auto begin = std::chrono::steady_clock::now();
+      auto reply = cases[i].slow(servers[i], clients[i]);
+      EXPECT_TRUE(reply) << reply.error().message();
+      EXPECT_GT(std::chrono::steady_clock::now() - begin, milliseconds(3500)) << "nothing was slow in case " << i;
+      EXPECT_EQ(clients[i].one(Command("CLIENT", "ID"))->integer, before->integer) << "case " << i;
+    });
+  }
+  for (auto& one : all) one.join();
 }
 
 TEST(RedisTrouble, LossSlowsButBreaksNothing) {
