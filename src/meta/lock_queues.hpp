@@ -1,7 +1,10 @@
 #pragma once
 
-#include <array>
+#include <chrono>
 #include <cstdint>
+#include <map>
+#include <mutex>
+#include <utility>
 
 #include "core/async.hpp"
 #include "core/ids.hpp"
@@ -10,33 +13,96 @@
 
 namespace kiseki::meta {
 
-/// Where those of this process wait who want a file lock that somebody else holds: an unlock of this process wakes them
-/// at once, so does one of another client if the engine tells of it; nobody polls for those. Hears what the engine
-/// tells first, and passes it on. Inodes share a few signals; a wake-up too many only costs a try. Thread-safe.
+enum class LockKind : std::uint8_t { flock, record };
+
+/// A lock that somebody of this process waits for. A flock is one of the whole file.
+struct LockWish {
+  Ino ino;
+  LockKind kind = LockKind::flock;
+  SessionId sid;
+  std::uint64_t owner = 0;
+  RangeLock range;
+};
+
+/// Where those of this process wait who want a file lock that somebody else holds, in order of arrival. When something
+/// may have been let go (an unlock of this process; one of another client if the engine tells of it; some time has
+/// passed) only the first asks the engine. What it finds held says who behind it could have what they want: they try
+/// one after the other, in order. So a crowd costs the engine no more than one, and nobody stands behind another who is
+/// merely waiting: only who holds a lock is in the way, as in the kernel.
+/// Hears what the engine tells first, and passes it on. Thread-safe.
 class LockQueues final : public ChangeObserver {
  public:
+  class Place;
   explicit LockQueues(ChangeObserver& next) : next_(next) {}
 
-  Signal& of(Ino ino) { return signals_[std::hash<Ino>()(ino) >> 32 & (kSignals - 1)]; }
-
-  LockWaits& waits() { return waits_; }
-  void unlocked(Ino ino) { waits_.unlocked(ino, of(ino)); }
+  /// This process has let go of something.
+  void unlocked(Ino ino, LockKind kind);
 
   void committed(const Commit& commit, const Outcome& outcome) noexcept override { next_.committed(commit, outcome); }
-  void changed_elsewhere(const Key& key) noexcept override {
-    if (auto* locks = std::get_if<FileLocksKey>(&key)) return unlocked(locks->ino);
-    if (auto* locks = std::get_if<RangeLocksKey>(&key)) return unlocked(locks->ino);
-    next_.changed_elsewhere(key);
-  }
+  void changed_elsewhere(const Key& key) noexcept override;
   void entries_changed_elsewhere(Ino dir) noexcept override { next_.entries_changed_elsewhere(dir); }
   void everything_may_have_changed() noexcept override { next_.everything_may_have_changed(); }
   void out_of_touch() noexcept override { next_.out_of_touch(); }
 
  private:
-  static constexpr std::size_t kSignals = 64;
-  std::array<Signal, kSignals> signals_;
+  using Clock = std::chrono::steady_clock;
+  /// Those who wait for locks of one kind in one file. A round goes from the first to the last of them.
+  struct Queue {
+    std::map<std::uint64_t, Place*> places;  // by number: in order of arrival
+    Place* trying = nullptr;                 // whose turn it is
+    bool changed = false;                    // since this round began: it takes another
+    bool let_go = false;                     // by this process, since the turn began: what it finds may be old
+    Clock::time_point asked = Clock::now();  // when a session in the way was last asked for
+
+    void begin_round();
+    void wake();
+    void give_turn(Place& place);
+  };
+  using Queues = std::map<std::pair<Ino, LockKind>, Queue>;
+
+  void wake(Ino ino, LockKind kind);
+  void note_waits(Queue& queue, const RangeLockTable& held);
+
+  std::mutex mutex_;  // guards what follows, and what its queues and their places say it does
+  Queues queues_;     // none is empty
   LockWaits waits_;
+  std::uint64_t last_number_ = 0;
   ChangeObserver& next_;
+};
+
+/// One who waits, from arrival to departure, which passes the turn on if it has it. One coroutine at a time.
+class LockQueues::Place {
+ public:
+  Place(LockQueues& queues, LockWish wish);
+  Place(const Place&) = delete;
+  ~Place();
+
+  struct Turn {
+    bool ask;  ///< whether the session of who is in the way still lives: it has not been asked for a while
+  };
+  /// Until it is our turn to try. Errors: EINTR when cancelled; EDEADLK when who holds the lock waits for us.
+  Async<Turn> turn();
+  /// We tried in vain. `held`: by whom, all there is in this file.
+  void refused(const RangeLockTable& held);
+  /// We have it, and leave. `held`: now, with ours.
+  void granted(const RangeLockTable& held);
+
+ private:
+  friend class LockQueues;
+  LockWaits::Request request() const { return {wish_.owner, number_}; }
+  bool is_held_up(const RangeLockTable& held) const;
+  void leave();
+  void pass_turn(const RangeLockTable& held);
+  void look_again();
+
+  LockQueues& queues_;
+  const LockWish wish_;
+  Queues::iterator queue_;
+  std::uint64_t number_ = 0;
+  int waits_ = 0;          // how often we have waited for something to happen
+  Signal news_;            // our turn, or a deadlock
+  bool here_ = false;      // in the queue; guarded by the mutex of all, as is
+  bool deadlock_ = false;  // nobody will ever let us have it
 };
 
 }  // namespace kiseki::meta

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <set>
-#include <vector>
 
 namespace kiseki::meta {
 
@@ -13,33 +12,20 @@ bool LockWaits::leads_to(std::uint64_t from, std::uint64_t to) const {
     auto owner = open.back();
     open.pop_back();
     if (owner == to) return true;
-    auto [begin, end] = waits_.equal_range(owner);
-    for (auto wait = begin; wait != end; ++wait)
-      if (seen.insert(wait->second.holder).second) open.push_back(wait->second.holder);
+    for (auto wait = waits_.lower_bound({owner, 0}); wait != waits_.end() && wait->first.owner == owner; ++wait)
+      for (auto holder : wait->second)
+        if (seen.insert(holder).second) open.push_back(holder);
   }
   return false;
 }
 
-LockWaits::Verdict LockWaits::begin(std::uint64_t waiter, std::uint64_t holder, Ino ino, const Signal& signal,
-                                    std::uint64_t ticket) {
-  std::lock_guard lock(mutex_);
-  if (signal.ticket() != ticket) return Verdict::wait;
-  if (leads_to(holder, waiter)) return Verdict::deadlock;
-  waits_.emplace(waiter, Wait{holder, ino});
-  return Verdict::wait;
+bool LockWaits::wait(Request request, std::vector<std::uint64_t> holders) {
+  waits_.erase(request);
+  if (std::ranges::any_of(holders, [&](auto holder) { return leads_to(holder, request.owner); })) return false;
+  if (!holders.empty()) waits_.emplace(request, std::move(holders));
+  return true;
 }
 
-void LockWaits::end(std::uint64_t waiter, std::uint64_t holder, Ino ino) {
-  std::lock_guard lock(mutex_);
-  auto [begin, end] = waits_.equal_range(waiter);
-  auto mine = std::find_if(begin, end, [&](const auto& wait) { return wait.second == Wait{holder, ino}; });
-  if (mine != end) waits_.erase(mine);
-}
-
-void LockWaits::unlocked(Ino ino, Signal& signal) {
-  std::lock_guard lock(mutex_);
-  std::erase_if(waits_, [ino](const auto& wait) { return wait.second.ino == ino; });
-  signal.notify_all();
-}
+void LockWaits::end(Request request) { waits_.erase(request); }
 
 }  // namespace kiseki::meta

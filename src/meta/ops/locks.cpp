@@ -1,8 +1,5 @@
-#include <optional>
-#include <random>
+#include <utility>
 
-#include "core/async.hpp"
-#include "core/guard.hpp"
 #include "meta/lock_queues.hpp"
 #include "meta/ops/common.hpp"
 #include "meta/ops/range_locks.hpp"
@@ -13,50 +10,36 @@ using namespace op;
 
 namespace {
 
-Async<void> wait_for(Signal& signal, std::uint64_t ticket) {
-  co_await signal.wait(ticket);
-  co_return done();
-}
-
-/// Until an unlock of this process, or for a while: another client's unlock is not heard of. Errors: EINTR.
-Async<void> wait_for_unlock(Client& client, Ino ino, std::uint64_t ticket, int tries) {
-  thread_local std::minstd_rand random(std::random_device{}());
-  auto most = std::min(100 << std::min(tries, 4), 1000);
-  auto budget = std::chrono::milliseconds(std::uniform_int_distribution<int>(most / 2, most)(random));
-  auto woken = co_await with_timeout(budget, wait_for(client.lock_queues().of(ino), ticket));
-  if (!woken && woken.error() == posix(ECANCELED)) co_return posix(EINTR);
-  co_return done();
-}
-
-/// What stands in the way of a lock.
-struct InTheWay {
-  bool ask = false;  ///< whether its session still lives
-  std::uint64_t waiter = 0;
-  std::optional<std::uint64_t> holder{};  ///< of this mount; none: it is another client's, or a flock
+/// What a try finds.
+struct Look {
+  bool ask = false;       ///< told: whether the sessions of those in the way still live
+  RangeLockTable held{};  ///< by whom, all there is in the file; with what was granted
+  bool freed = false;     ///< by what was granted: less than its owner had before
 };
 
-/// Errors: EDEADLK when `way.holder` waits for us.
-Async<void> wait_for_holder(Client& client, Ino ino, InTheWay way, std::uint64_t ticket, int tries) {
-  if (!way.holder) co_return co_await wait_for_unlock(client, ino, ticket, tries);
-  auto& queues = client.lock_queues();
-  auto verdict = queues.waits().begin(way.waiter, *way.holder, ino, queues.of(ino), ticket);
-  if (verdict == LockWaits::Verdict::deadlock) co_return posix(EDEADLK);
-  Guard waited([&] { queues.waits().end(way.waiter, *way.holder, ino); });
-  co_return co_await wait_for_unlock(client, ino, ticket, tries);
+/// Tries in its turn until it is granted. `attempt` answers EAGAIN while someone is in the way.
+template <class Attempt>
+Async<void> try_in_turn(LockQueues& queues, LockWish wish, Look& look, Attempt& attempt) {
+  LockQueues::Place place(queues, wish);
+  for (;;) {
+    CO_TRY(auto turn, co_await place.turn());
+    look.ask = turn.ask;
+    Result<void> taken = co_await attempt(look);
+    if (taken) place.granted(look.held);
+    if (taken || taken.error() != posix(EAGAIN)) co_return taken;
+    place.refused(look.held);
+  }
 }
 
-/// Tries until it is granted, waiting in between if told to. `attempt` answers EAGAIN while someone is in the way, and
-/// says who.
+/// Who does not want to wait stands in no queue: only those who hold a lock are in the way.
 template <class Attempt>
-Async<void> acquire(Client& client, Ino ino, bool wait, Attempt attempt) {
-  constexpr int kAskEvery = 8;
-  for (int tries = 0;; ++tries) {
-    auto ticket = client.lock_queues().of(ino).ticket();
-    InTheWay way{.ask = tries % kAskEvery == 0};
-    Result<void> taken = co_await attempt(way);
-    if (taken || taken.error() != posix(EAGAIN) || !wait) co_return taken;
-    CO_CHECK(co_await wait_for_holder(client, ino, way, ticket, tries));
-  }
+Async<void> acquire(Client& client, LockWish wish, bool wait, Attempt attempt) {
+  auto& queues = client.lock_queues();
+  Look look{.ask = true};
+  auto trying = wait ? try_in_turn(queues, wish, look, attempt) : attempt(look);
+  Result<void> taken = co_await std::move(trying);
+  if (taken && look.freed) queues.unlocked(wish.ino, wish.kind);
+  co_return taken;
 }
 
 Async<void> need_inode(Txn& txn, Ino ino, const Key& locks) {
@@ -76,19 +59,25 @@ Async<void> need_gone(Txn& txn, SessionId sid, bool ask) {
   co_return done();
 }
 
-Async<void> try_flock(Client& client, Ino ino, std::uint64_t owner, bool exclusive, bool ask) {
+Async<void> try_flock(Client& client, Ino ino, std::uint64_t owner, bool exclusive, Look& look) {
   co_return co_await transact<void>(client, [&](Txn& txn) -> Async<void> {
     FileLocksKey key{ino};
     CO_CHECK(co_await need_inode(txn, ino, key));
     auto sid = client.session();
-    for (auto& held : txn.get_or<FileLocks>(key, {})) {
-      bool own = held.sid == sid && held.owner == owner;
-      if (own || (!exclusive && !held.exclusive)) continue;
-      CO_CHECK(co_await need_gone(txn, held.sid, ask));
-      txn.write(EraseFileLock{ino, held.sid, held.owner});
+    auto locks = txn.get_or<FileLocks>(key, {});
+    look = {look.ask, as_ranges(locks)};
+    for (auto& held : locks) {
+      if (held.sid == sid && held.owner == owner) {
+        look.freed = held.exclusive && !exclusive;
+      } else if (exclusive || held.exclusive) {
+        CO_CHECK(co_await need_gone(txn, held.sid, look.ask));
+        txn.write(EraseFileLock{ino, held.sid, held.owner});
+        replace(look.held, {held.sid, held.owner, {}});
+      }
     }
     txn.check(Key(key));
     txn.write(PutFileLock{ino, {sid, owner, exclusive}});
+    replace(look.held, {sid, owner, {whole_file(exclusive)}});
     co_return done();
   });
 }
@@ -97,17 +86,12 @@ Async<void> drop_flock(Client& client, Ino ino, std::uint64_t owner) {
   Commit commit;
   commit.writes.push_back(EraseFileLock{ino, client.session(), owner});
   CO_TRY(auto outcome, co_await client.commit(std::move(commit)));
-  client.lock_queues().unlocked(ino);
+  client.lock_queues().unlocked(ino, LockKind::flock);
   co_return outcome.applied ? done() : Result<void>(posix(EIO));
 }
 
-bool is_own(const RangeLocks& locks, SessionId sid, std::uint64_t owner) {
-  return locks.sid == sid && locks.owner == owner;
-}
-
-Async<void> try_set_lock(Client& client, Ino ino, std::uint64_t owner, RangeLock want, InTheWay& way) {
+Async<void> try_set_lock(Client& client, Ino ino, std::uint64_t owner, RangeLock want, Look& look) {
   co_return co_await transact<void>(client, [&](Txn& txn) -> Async<void> {
-    way = {way.ask, owner, {}};
     RangeLocksKey key{ino};
     if (want.type == kUnlock) {
       CO_CHECK(co_await txn.load(key));  // also of an inode that is gone
@@ -116,18 +100,23 @@ Async<void> try_set_lock(Client& client, Ino ino, std::uint64_t owner, RangeLock
     }
     auto sid = client.session();
     RangeLocks own{sid, owner, {}};
-    for (auto& held : txn.get_or<RangeLockTable>(key, {})) {
+    auto table = txn.get_or<RangeLockTable>(key, {});
+    look = {look.ask, table};
+    for (auto& held : table) {
       if (is_own(held, sid, owner)) {
         own = held;
       } else if (want.type != kUnlock && conflict(held.ranges, want)) {
-        if (held.sid == sid) way.holder = held.owner;
-        CO_CHECK(co_await need_gone(txn, held.sid, way.ask));
-        txn.write(PutRangeLocks{ino, {held.sid, held.owner, {}}});
+        CO_CHECK(co_await need_gone(txn, held.sid, look.ask));
+        RangeLocks nothing{held.sid, held.owner, {}};
+        replace(look.held, nothing);
+        txn.write(PutRangeLocks{ino, std::move(nothing)});
       }
     }
     auto after = with_lock(own.ranges, want);
     if (after == own.ranges) co_return done();
+    look.freed = want.type == kUnlock || (want.type == kReadLock && conflict(own.ranges, want));
     own.ranges = std::move(after);
+    replace(look.held, own);
     txn.check(Key(key));
     txn.write(PutRangeLocks{ino, std::move(own)});
     co_return done();
@@ -139,10 +128,10 @@ Async<void> try_set_lock(Client& client, Ino ino, std::uint64_t owner, RangeLock
 Async<void> flock(Client& client, Ino ino, std::uint64_t owner, std::uint32_t type, bool wait) {
   if (type > kUnlock) co_return posix(EINVAL);
   if (type == kUnlock) co_return co_await drop_flock(client, ino, owner);
-  auto taken = co_await acquire(
-      client, ino, wait, [&](InTheWay& way) { return try_flock(client, ino, owner, type == kWriteLock, way.ask); });
-  if (taken && type == kReadLock) client.lock_queues().unlocked(ino);  // it may have been exclusive before
-  co_return taken;
+  bool exclusive = type == kWriteLock;
+  LockWish wish{ino, LockKind::flock, client.session(), owner, whole_file(exclusive)};
+  co_return co_await acquire(client, wish, wait,
+                             [&](Look& look) { return try_flock(client, ino, owner, exclusive, look); });
 }
 
 Async<RangeLock> get_lock(Client& client, Ino ino, std::uint64_t owner, RangeLock want) {
@@ -165,10 +154,9 @@ Async<RangeLock> get_lock(Client& client, Ino ino, std::uint64_t owner, RangeLoc
 
 Async<void> set_lock(Client& client, Ino ino, std::uint64_t owner, RangeLock want, bool wait) {
   if (want.type > kUnlock || want.start > want.end) co_return posix(EINVAL);
-  auto taken = co_await acquire(client, ino, wait && want.type != kUnlock,
-                                [&](InTheWay& way) { return try_set_lock(client, ino, owner, want, way); });
-  if (taken && want.type != kWriteLock) client.lock_queues().unlocked(ino);
-  co_return taken;
+  LockWish wish{ino, LockKind::record, client.session(), owner, want};
+  co_return co_await acquire(client, wish, wait && want.type != kUnlock,
+                             [&](Look& look) { return try_set_lock(client, ino, owner, want, look); });
 }
 
 Async<void> release_locks(Client& client, Ino ino, std::uint64_t owner, bool flocks) {

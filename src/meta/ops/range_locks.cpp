@@ -42,4 +42,23 @@ const RangeLock* conflict(const std::vector<RangeLock>& held, const RangeLock& w
   return nullptr;
 }
 
+bool is_own(const RangeLocks& locks, SessionId sid, std::uint64_t owner) {
+  return locks.sid == sid && locks.owner == owner;
+}
+
+void replace(RangeLockTable& table, RangeLocks now) {
+  std::erase_if(table, [&](auto& held) { return is_own(held, now.sid, now.owner); });
+  if (!now.ranges.empty()) table.push_back(std::move(now));
+}
+
+RangeLock whole_file(bool exclusive) {
+  return {.type = exclusive ? kWriteLock : kReadLock, .pid = 0, .start = 0, .end = ~std::uint64_t{0}};
+}
+
+RangeLockTable as_ranges(const FileLocks& flocks) {
+  RangeLockTable table;
+  for (auto& lock : flocks) table.push_back({lock.sid, lock.owner, {whole_file(lock.exclusive)}});
+  return table;
+}
+
 }  // namespace kiseki::meta::op

@@ -14,4 +14,12 @@ std::vector<RangeLock> with_lock(const std::vector<RangeLock>& held, RangeLock w
 /// The first of `held` that stands in the way of `want` (another owner's); null: none.
 const RangeLock* conflict(const std::vector<RangeLock>& held, const RangeLock& want);
 
+bool is_own(const RangeLocks& locks, SessionId sid, std::uint64_t owner);
+/// Puts what one owner holds now (perhaps nothing) in the place of what it held.
+void replace(RangeLockTable& table, RangeLocks now);
+
+/// A flock is a lock of the whole file.
+RangeLock whole_file(bool exclusive);
+RangeLockTable as_ranges(const FileLocks& flocks);
+
 }  // namespace kiseki::meta::op

@@ -91,6 +91,7 @@ class LockTest(unittest.TestCase):
                    if line.startswith(("cmdstat_evalsha:", "cmdstat_mget:", "cmdstat_hgetall:", "cmdstat_ping:")))
 
     def test_one_holder_over_many_hand_overs(self):
+        # SEMANTICS: which mount is next is left to chance
         before, begin = self.requests(), time.monotonic()
         problems, told = coherence.hand_over([mount.path for mount in self.mounts], HANDOVERS)
         took = time.monotonic() - begin
@@ -99,7 +100,7 @@ class LockTest(unittest.TestCase):
         self.assertEqual([], problems)
         self.assertGreaterEqual(told["handovers"], HANDOVERS)
 
-    def test_a_hundred_waiters_do_not_poll(self):
+    def test_a_hundred_waiters_cost_no_more_than_one(self):
         holder = os.open(self.mounts[0] / "lock", os.O_RDWR)
         fcntl.flock(holder, fcntl.LOCK_EX)
         got = []
@@ -113,9 +114,9 @@ class LockTest(unittest.TestCase):
         waiters = [threading.Thread(target=wait_for_it, args=(self.mounts[i % 2],)) for i in range(100)]
         for waiter in waiters:
             waiter.start()
-        time.sleep(4)  # until each has tried a few times
+        time.sleep(2)  # until all stand in line
         before, begin = self.requests(), time.monotonic()
-        time.sleep(5)
+        time.sleep(3)
         rate = (self.requests() - before) / (time.monotonic() - begin)
         self.assertEqual([], got)
         before, begin = self.requests(), time.monotonic()
@@ -125,7 +126,8 @@ class LockTest(unittest.TestCase):
         took, asked = time.monotonic() - begin, self.requests() - before
         print(f"100 waiters: {rate:.0f} requests/s; all served in {took:.2f} s with {asked} requests", file=sys.stderr)
         self.assertEqual(100, len(got))
-        self.assertLess(rate, 200)
+        self.assertLess(rate, 100)
+        self.assertLess(asked, 3000)
 
 
 if __name__ == "__main__":

@@ -53,29 +53,21 @@ TEST(MetaOps, LocksExcludeAndWake) {
   });
 }
 
-TEST(LockWaits, FindsCirclesAndForgetsWhatIsUnlocked) {
-  using Verdict = LockWaits::Verdict;
+TEST(LockWaits, FindsCirclesAndForgetsWhatEnded) {
   LockWaits waits;
-  Signal signal;
-  constexpr Ino kFile{5}, kOther{6};
-  auto begin = [&](std::uint64_t waiter, std::uint64_t holder, Ino ino = Ino{5}) {
-    return waits.begin(waiter, holder, ino, signal, signal.ticket());
-  };
-  EXPECT_EQ(begin(1, 2), Verdict::wait);
-  EXPECT_EQ(begin(2, 3, kOther), Verdict::wait);
-  EXPECT_EQ(begin(4, 1), Verdict::wait) << "waiting for one who waits is no circle";
-  EXPECT_EQ(begin(3, 1), Verdict::deadlock);
-  EXPECT_EQ(begin(2, 1), Verdict::deadlock);
-  waits.end(1, 2, kFile);
-  EXPECT_EQ(begin(3, 1), Verdict::wait);
-  waits.end(1, 2, kFile);  // not there any more: nothing happens
-  EXPECT_EQ(begin(1, 2), Verdict::deadlock);
-  waits.unlocked(kOther, signal);  // 2 does not wait for 3 any more, as far as anybody knows
-  EXPECT_EQ(begin(1, 2), Verdict::wait);
-  auto before = signal.ticket();
-  waits.unlocked(kFile, signal);
-  EXPECT_EQ(waits.begin(1, 2, kFile, signal, before), Verdict::wait);
-  EXPECT_EQ(begin(2, 1), Verdict::wait) << "a wait that is about to look again is not noted";
+  EXPECT_TRUE(waits.wait({1, 100}, {2}));
+  EXPECT_TRUE(waits.wait({2, 101}, {9, 3})) << "for two at a time";
+  EXPECT_TRUE(waits.wait({4, 102}, {1})) << "waiting for one who waits is no circle";
+  EXPECT_FALSE(waits.wait({3, 103}, {8, 1}));
+  EXPECT_FALSE(waits.wait({2, 101}, {1}));
+  EXPECT_TRUE(waits.wait({3, 103}, {1})) << "what was refused is not noted: 2 waits for nobody";
+  waits.end({1, 100});
+  EXPECT_TRUE(waits.wait({2, 104}, {3}));
+  EXPECT_TRUE(waits.wait({2, 105}, {1})) << "another request of the same owner";
+  EXPECT_FALSE(waits.wait({1, 106}, {3}));
+  waits.end({3, 103});
+  waits.end({3, 103});  // not there any more: nothing happens
+  EXPECT_TRUE(waits.wait({1, 106}, {3}));
 }
 
 /// Two processes that each hold what the other wants: one of them is told so, the other gets its lock.
