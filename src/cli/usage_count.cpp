@@ -1,7 +1,8 @@
 #include "cli/usage_count.hpp"
 
 #include <limits>
-#include <vector>
+
+#include "meta/tree_walk.hpp"
 
 namespace kiseki::cli {
 namespace {
@@ -13,17 +14,15 @@ constexpr std::size_t kAll = std::numeric_limits<std::int32_t>::max();
 /// Files below a directory; the hourly directories of the trash have no dentry, the trash root lists them.
 Async<CountedBytes> count_tree(meta::MetaEngine& engine, Ino root) {
   CountedBytes sum;
-  std::vector<Ino> open{root};
-  while (!open.empty()) {
-    Ino dir = open.back();
-    open.pop_back();
+  meta::TreeWalk walk(root);
+  while (auto dir = walk.next()) {
     std::string cursor;
     do {
-      CO_TRY(auto page, co_await engine.scan_entries(dir, cursor, kPage, true));
+      CO_TRY(auto page, co_await engine.scan_entries(*dir, cursor, kPage, true));
       for (const auto& listed : page.entries) {
         if (listed.entry.type == meta::FileType::directory) {
-          open.push_back(listed.entry.ino);
-          if (dir == root) continue;  // an hour
+          walk.add(listed.entry.ino);
+          if (*dir == root) continue;  // an hour
         }
         ++sum.count;
         if (listed.attr && listed.attr->is_file()) sum.bytes += listed.attr->length;

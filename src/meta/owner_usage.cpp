@@ -5,6 +5,7 @@
 
 #include "meta/attr_fields.hpp"
 #include "meta/patch.hpp"
+#include "meta/tree_walk.hpp"
 
 namespace kiseki::meta {
 
@@ -17,16 +18,15 @@ class OwnerCount {
   explicit OwnerCount(MetaEngine& engine) : engine_(engine) {}
 
   Async<void> add_tree(Ino top) {
-    std::vector<Ino> open{top};
-    while (!open.empty()) {
-      Ino dir = open.back();
-      open.pop_back();
+    TreeWalk walk(top);
+    while (auto dir = walk.next()) {
       std::string cursor;
       do {
-        CO_TRY(auto page, co_await engine_.scan_entries(dir, std::move(cursor), kPage, true));
+        CO_TRY(auto page, co_await engine_.scan_entries(*dir, std::move(cursor), kPage, true));
         for (auto& listed : page.entries) {
-          if (listed.entry.type == FileType::directory) open.push_back(listed.entry.ino);
-          if (listed.attr && dir != kTrashIno) add(listed.entry.ino, *listed.attr);  // an hour of the trash is nobody's
+          if (listed.entry.type == FileType::directory) walk.add(listed.entry.ino);
+          if (listed.attr && *dir != kTrashIno)
+            add(listed.entry.ino, *listed.attr);  // an hour of the trash is nobody's
         }
         cursor = std::move(page.next);
       } while (!cursor.empty());

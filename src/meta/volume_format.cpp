@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "meta/owner_usage.hpp"
+#include "meta/tree_walk.hpp"
 
 namespace kiseki::meta {
 
@@ -69,18 +70,16 @@ Async<void> apply(MetaEngine& engine, Commit commit) {
 /// Of every directory below `top`, itself included. They are counted anew when next needed.
 Async<void> forget_dir_stats(MetaEngine& engine, Ino top) {
   constexpr std::size_t kAtOnce = 1000;
-  std::vector<Ino> open{top};
+  TreeWalk walk(top);
   Commit commit;
-  while (!open.empty()) {
-    Ino dir = open.back();
-    open.pop_back();
-    commit.writes.push_back(EraseDirStat{dir});
+  while (auto dir = walk.next()) {
+    commit.writes.push_back(EraseDirStat{*dir});
     if (commit.writes.size() >= kAtOnce) CO_CHECK(co_await apply(engine, std::exchange(commit, {})));
     std::string cursor;
     do {
-      CO_TRY(auto page, co_await engine.scan_entries(dir, std::move(cursor), 4096, false));
+      CO_TRY(auto page, co_await engine.scan_entries(*dir, std::move(cursor), 4096, false));
       for (auto& listed : page.entries)
-        if (listed.entry.type == FileType::directory) open.push_back(listed.entry.ino);
+        if (listed.entry.type == FileType::directory) walk.add(listed.entry.ino);
       cursor = std::move(page.next);
     } while (!cursor.empty());
   }

@@ -6,6 +6,7 @@
 #include "meta/acl_book.hpp"
 #include "meta/ops/acl_rules.hpp"
 #include "meta/patch.hpp"
+#include "meta/tree_walk.hpp"
 
 namespace kiseki::meta::op {
 
@@ -143,12 +144,10 @@ void touch_directory(Txn& txn, Ino dir, Timestamp now, std::int32_t add_nlink) {
 }
 
 Async<std::vector<Ino>> chain_of(Txn& txn, Ino dir) {
-  constexpr std::size_t kDeepest = 1'000'000;  // no path is that deep; a damaged tree may be
   std::vector<Ino> chain;
-  Ino landmark;  // Brent's: moved up at every power of two, met again only in a cycle
+  Climb climb;
   for (Ino at = dir; at.value != 0 && !is_trash(at);) {
-    if (at == landmark || chain.size() > kDeepest) co_return posix(ELOOP);
-    if ((chain.size() & (chain.size() - 1)) == 0) landmark = at;
+    if (!climb.at(at)) co_return posix(ELOOP);
     chain.push_back(at);
     if (at == kRootIno) break;
     CO_CHECK(co_await txn.load(AttrKey{at}));

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "meta/ops/common.hpp"
+#include "meta/tree_walk.hpp"
 
 namespace kiseki::meta {
 
@@ -39,10 +40,10 @@ Async<std::vector<Ino>> parents_of(Client& client, Ino ino) {
 
 /// Path of a directory, "" for the root.
 Async<std::string> path_of_dir(Client& client, Ino dir) {
-  constexpr int kDeepest = 100'000;
   std::string path;
-  for (int depth = 0; dir != kRootIno; ++depth) {
-    if (depth > kDeepest) co_return posix(ELOOP);
+  Climb climb;
+  while (dir != kRootIno) {
+    if (!climb.at(dir)) co_return posix(ELOOP);
     CO_TRY(auto parents, co_await parents_of(client, dir));
     if (parents.empty()) co_return posix(ENOENT);
     CO_TRY(auto names, co_await names_in(client, parents.front(), dir));
@@ -125,12 +126,11 @@ Async<TreeSummary> summarize(Client& client, Ino ino, bool recursive, bool stric
   ++(attr.is_dir() ? sum.dirs : sum.files);
   if (!attr.is_dir()) co_return sum;
   bool by_stat = !strict && client.format()->dir_stats;
-  std::vector<Ino> open{ino};
-  while (!open.empty()) {
-    Ino dir = open.back();
-    open.pop_back();
-    CO_TRY(auto below, co_await add_children(client, dir, by_stat, sum));
-    if (recursive) open.insert(open.end(), below.begin(), below.end());
+  TreeWalk walk(ino);
+  while (auto dir = walk.next()) {
+    CO_TRY(auto below, co_await add_children(client, *dir, by_stat, sum));
+    for (Ino child : below)
+      if (recursive) walk.add(child);
   }
   co_return sum;
 }
