@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 """A volume on Redis through real mounts: made, written, mounted again, and shared by two mounts at once."""
-import multiprocessing
+import errno
 import os
 import random
 import shutil
+import struct
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import mounted  # noqa: E402
+import redis  # noqa: E402
+import redis_records  # noqa: E402
 
 
 class OnRedis(unittest.TestCase):
@@ -86,6 +90,73 @@ class OnRedis(unittest.TestCase):
                 self.assertEqual(body, file.read(), "the new file behind an old name")
         here.unmount()
         there.unmount()
+
+
+class OtherWires(unittest.TestCase):
+    def stays_over_a_remount(self, url, refused):
+        volume = redis.Volume(self, url)
+        for begun in (True, False):
+            mount = volume.mount()
+            if begun:
+                os.makedirs(mount / "dir/deeper")
+                with open(mount / "dir/file", "wb") as file:
+                    file.write(b"x" * 300_000)
+                os.rename(mount / "dir/file", mount / "dir/deeper/moved")
+            with open(mount / "dir/deeper/moved", "rb") as file:
+                self.assertTrue(file.read() == b"x" * 300_000)
+            self.assertEqual(["deeper"], os.listdir(mount / "dir"))
+            mount.unmount()
+        told = volume.run("status", refused, check=False)
+        self.assertNotEqual(0, told.returncode, told.stdout)
+        return told.stderr
+
+    def test_a_unix_socket(self):
+        server = redis.Server(self, "--unixsocket", path := f"{tempfile.mkdtemp(dir=mounted.base_dir())}/redis.sock")
+        self.addCleanup(shutil.rmtree, os.path.dirname(path))
+        self.assertIn("cannot connect", self.stays_over_a_remount(f"unix://{path}?db=1", f"unix://{path}.gone?db=1"))
+        self.assertEqual("OK\n", server.command("FLUSHDB"), "the volume was there")
+
+    def test_tls(self):
+        url = redis.Server(self).listen_for_tls()
+        self.assertIn("certificate", self.stays_over_a_remount(url, url.split("?")[0]))
+
+
+class CircleTest(unittest.TestCase):
+    def test_directories_in_a_circle_hold_up_nobody(self):
+        """/a/b/c, in which a hand has put `loop`: a again, which says that it lives there."""
+        server = redis.Server(self)
+        volume = redis.Volume(self, server.port)
+        mount = volume.mount()
+        os.makedirs(mount / "a/b/c")
+        os.mkdir(mount / "other")
+        a, c = (os.stat(mount / name).st_ino for name in ("a", "a/b/c"))
+        mount.unmount()
+        store = redis_records.Connection(server.port, 1)
+        self.addCleanup(store.close)
+        attributes = store.call("GET", f"i{a}")
+        store.call("SET", f"i{a}", attributes[:63] + struct.pack(">Q", c) + attributes[71:])
+        store.call("HSET", f"d{c}", "loop", bytes([redis_records.DIRECTORY]) + struct.pack(">Q", a))
+        mount = volume.mount()
+
+        def outcome(call, *arguments):
+            """Its errno, or 0; of another process, which may hang."""
+            code = f"import os\ntry: os.{call}(*{arguments!r})\nexcept OSError as error: print(error.errno)\nelse: print(0)"
+            return int(mounted.run([sys.executable, "-c", code], timeout=60))
+
+        self.assertEqual(errno.ELOOP, outcome("rename", mount / "other", mount / "a/b/other"))
+        self.assertEqual(errno.ENOTEMPTY, outcome("rmdir", mount / "a/b"))
+        self.assertEqual(0, outcome("mkdir", mount / "a/b/c/new"))
+        self.assertEqual(errno.ELOOP, outcome("rename", mount / "a/b/c/new", mount / "a/b/new"))
+        self.assertEqual(0, outcome("rmdir", mount / "a/b/c/new"))
+        self.assertEqual(0, outcome("mknod", mount / "a/b/c/file"))
+        self.assertEqual(0, outcome("rename", mount / "a/b/c/file", mount / "a/b/file"))
+        self.assertEqual(0, outcome("unlink", mount / "a/b/file"))
+        self.assertEqual(["b"], os.listdir(mount / "a"))
+        subprocess.run(["du", "-s", mount / "a"], capture_output=True, timeout=60)  # it may complain of the circle
+        volume.run("info", "-r", mount / "a", check=False, timeout=60)
+        os.rename(mount / "a", mount / "freed")
+        self.assertEqual(["b"], os.listdir(mount / "freed"))
+        mount.unmount()
 
 
 if __name__ == "__main__":

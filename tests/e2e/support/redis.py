@@ -39,6 +39,23 @@ class Server:
     def url(self, db=1):
         return f"redis://127.0.0.1:{self.port}/{db}"
 
+    def listen_for_tls(self):
+        """The URL of a second port that speaks TLS only, with a certificate for `localhost` by an authority of its own."""
+        mounted.need_tool("openssl")
+        key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+        ca, ours = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"), ("-keyout", "tls.key", "-out", "tls.csr")
+        with open(os.path.join(self.folder, "names"), "w") as file:
+            file.write("subjectAltName=DNS:localhost\n")
+        for words in (("req", "-x509", *key, "-days", "2", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem"),
+                      ("req", *key, "-subj", "/CN=server", *ours),
+                      ("x509", "-req", "-in", "tls.csr", *ca, "-days", "2", "-extfile", "names", "-out", "tls.pem")):
+            subprocess.run(["openssl", *words], cwd=self.folder, check=True, capture_output=True, timeout=60)
+        port = mounted.free_port()
+        path = {name: os.path.join(self.folder, name) for name in ("ca.pem", "tls.pem", "tls.key")}
+        self.command("CONFIG", "SET", "tls-port", str(port), "tls-cert-file", path["tls.pem"], "tls-key-file", path["tls.key"],
+                     "tls-ca-cert-file", path["ca.pem"], "tls-auth-clients", "no", db=0)
+        return f"rediss://localhost:{port}/1?tls-ca-cert-file={path['ca.pem']}"
+
     def info(self, field):
         for line in self.command("INFO").splitlines():
             if line.startswith(field + ":"):

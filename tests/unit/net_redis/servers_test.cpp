@@ -88,6 +88,57 @@ TEST(RedisServers, TlsWithACertificateOfTheClient) {
   EXPECT_NE(refusal(set.url("localhost", ca)).code, std::error_code());
 }
 
+/// Greets everybody as a server of this version does, and says nothing else.
+class ServerOfVersion {
+ public:
+  explicit ServerOfVersion(const std::string& version) : port_(test::free_port()) {
+    auto info = "# Server\r\nredis_version:" + version + "\r\nredis_mode:standalone\r\naof_enabled:1\r\n";
+    greeting_ = "+PONG\r\n$" + std::to_string(info.size()) + "\r\n" + info +
+                "\r\n-ERR This instance has cluster support disabled\r\n";
+    listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_port = htons(port_);
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (::bind(listener_, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0 || ::listen(listener_, 8) != 0)
+      throw std::runtime_error("the fake server cannot listen");
+    thread_ = std::thread([this] { greet(); });
+  }
+  ~ServerOfVersion() {
+    ::shutdown(listener_, SHUT_RDWR);
+    thread_.join();
+    ::close(listener_);
+  }
+  std::string url() const { return "redis://127.0.0.1:" + std::to_string(port_) + "/0"; }
+
+ private:
+  void greet() {
+    for (int client; (client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC)) >= 0; ::close(client)) {
+      char asked[4096];  // the whole greeting comes in one piece
+      if (::recv(client, asked, sizeof asked, 0) <= 0) continue;
+      (void)::send(client, greeting_.data(), greeting_.size(), MSG_NOSIGNAL);
+      while (::recv(client, asked, sizeof asked, 0) > 0) continue;
+    }
+  }
+  std::uint16_t port_;
+  std::string greeting_;
+  int listener_ = -1;
+  std::thread thread_;
+};
+
+TEST(RedisServers, OneThatIsTooOldIsRefused) {
+  for (std::string version : {"2.8.24", "3.2.13"}) {
+    ServerOfVersion server(version);
+    auto old = refusal(server.url());
+    EXPECT_EQ(old.code, posix(ENOTSUP)) << old.message;
+    EXPECT_NE(old.message.find("is version " + version + ": at least 4.0 is needed"), std::string::npos) << old.message;
+  }
+  for (std::string version : {"4.0.14", "10.2.0"}) {
+    ServerOfVersion server(version);
+    EXPECT_EQ(refusal(server.url()).code, std::error_code());
+  }
+}
+
 TEST(RedisServers, ChecksSayWhatAnOperatorShouldKnow) {
   test::RedisServer::Options options;
   options.config = {"maxmemory-policy allkeys-lru"};
