@@ -70,12 +70,19 @@ void touched_by(const Write& write, OnIno on_ino, OnName on_name) {
 
 RecordCache::Ticket RecordCache::ticket(View view) const {
   auto gen = generation(view);
-  return {sequence_.load(std::memory_order_seq_cst), gen};
+  auto number = tickets_.fetch_add(1, std::memory_order_seq_cst) + 1;
+  return {sequence_.load(std::memory_order_seq_cst), gen, number};
 }
 
 bool RecordCache::may_install(Shard& shard, std::uint32_t slot, Ticket ticket) const {
   auto& s = shard.slots[slot % kSlots];
   return s.pending == 0 && s.changed <= ticket.sequence && ticket.generation == generation();
+}
+
+void RecordCache::mark_read(Shard& shard, Ino ino, Ticket ticket) {
+  auto& slot = shard.slots[slot_of(ino) % kSlots];
+  slot.attr_ticket = ticket.number;
+  slot.attr_read = tickets_.load(std::memory_order_seq_cst);
 }
 
 void RecordCache::mark_changed(Shard& shard, std::uint32_t slot) {
@@ -174,7 +181,10 @@ std::shared_ptr<const Slices> RecordCache::slices(Ino ino, ChunkIndex index, Vie
   auto& shard = shard_of(ino);
   std::lock_guard lock(shard.mutex);
   auto* found = shard.chunks.find(ChunkId{ino, index}, generation(view));
-  return found ? *found : nullptr;
+  if (!found) return nullptr;
+  auto& slot = shard.slots[slot_of(ino) % kSlots];
+  bool new_enough = found->ticket > slot.attr_read || found->ticket == slot.attr_ticket;
+  return sequential_ || view == View::remembered || new_enough ? found->slices : nullptr;
 }
 
 std::optional<std::string> RecordCache::symlink(Ino ino, View view) {
@@ -234,6 +244,7 @@ void RecordCache::make_room(Shard& shard) {
 void RecordCache::install_attr(Ticket ticket, Ino ino, const Attr& attr) {
   auto& shard = shard_of(ino);
   std::lock_guard lock(shard.mutex);
+  mark_read(shard, ino, ticket);
   if (may_install(shard, slot_of(ino), ticket)) store(shard, shard.attrs, ino, Guess<Attr>{attr, true, 0});
 }
 
@@ -275,7 +286,7 @@ void RecordCache::install(Ticket ticket, const Key& key, const Record& record) {
                         },
                         [&](const ChunkKey& k) {
                           auto* slices = std::get_if<Slices>(&record);
-                          auto value = std::make_shared<const Slices>(slices ? *slices : Slices());
+                          KnownSlices value{std::make_shared<const Slices>(slices ? *slices : Slices()), ticket.number};
                           locked(k.ino,
                                  [&](Shard& s) { store(s, s.chunks, ChunkId{k.ino, k.index}, std::move(value)); });
                         },
@@ -299,7 +310,12 @@ void RecordCache::install(Ticket ticket, const Key& key, const Record& record) {
 /// our own: nobody shall be told what was before it.
 class RecordCache::Applier {
  public:
-  Applier(RecordCache& cache, const Commit& commit) : cache_(cache), commit_(commit), gen_(cache.generation()) {}
+  Applier(RecordCache& cache, const Commit& commit, const Outcome& outcome)
+      : cache_(cache),
+        commit_(commit),
+        returned_(outcome.returned.begin()),
+        returned_end_(outcome.returned.end()),
+        gen_(cache.generation()) {}
   void run() {
     for (const auto& write : commit_.writes) std::visit([this](const auto& w) { apply(w); }, write);
   }
@@ -326,7 +342,8 @@ class RecordCache::Applier {
       if (fresh_directory) cache_.store(s, s.complete, w.ino, true);
       // Whole attributes are put for new inodes only: nothing was written to this file yet.
       static const auto kNothing = std::make_shared<const Slices>();
-      if (w.attr.is_file() && w.attr.length == 0) cache_.store(s, s.chunks, ChunkId{w.ino, ChunkIndex{0}}, kNothing);
+      if (w.attr.is_file() && w.attr.length == 0)
+        cache_.store(s, s.chunks, ChunkId{w.ino, ChunkIndex{0}}, KnownSlices{kNothing, cache_.ticket().number});
     });
   }
   void apply(const PatchAttr& w) {
@@ -382,29 +399,47 @@ class RecordCache::Applier {
     locked(w.ino, [&](Shard& s) { cache_.drop(s.xattrs, w.ino); });
   }
   void apply(const AppendSlices& w) {
-    change_chunk(w.chunk, [&](Slices& all) { all.insert(all.end(), w.slices.begin(), w.slices.end()); });
+    auto now = next_returned();
+    change_chunk(w.chunk, [&](KnownSlices& known, Slices& all) {
+      all.insert(all.end(), w.slices.begin(), w.slices.end());
+      if (!now) return true;
+      known.ticket = cache_.ticket().number;
+      return *now == static_cast<std::int64_t>(all.size());  // else others have changed it, unheard as yet
+    });
   }
   void apply(const ReplaceSlices& w) {
-    change_chunk(w.chunk, [&](Slices& all) { replace_slices(all, w); });
+    change_chunk(w.chunk, [&](KnownSlices&, Slices& all) {
+      replace_slices(all, w);
+      return true;
+    });
   }
+  /// `change` answers whether what it made is right.
   template <class Change>
   void change_chunk(const ChunkKey& key, Change change) {
     locked(key.ino, [&](Shard& s) {
-      auto* found = s.chunks.find(ChunkId{key.ino, key.index}, gen_);
-      if (!found || doubt_) return cache_.drop(s.chunks, ChunkId{key.ino, key.index});
-      auto copy = std::make_shared<Slices>(**found);
-      change(*copy);
-      *found = std::move(copy);
+      ChunkId id{key.ino, key.index};
+      auto* found = s.chunks.find(id, gen_);
+      if (!found || doubt_) return cache_.drop(s.chunks, id);
+      auto copy = std::make_shared<Slices>(*found->slices);
+      if (!change(*found, *copy)) return cache_.drop(s.chunks, id);
+      found->slices = std::move(copy);
     });
   }
   void apply(const EraseChunk& w) {
     locked(w.chunk.ino, [&](Shard& s) { cache_.drop(s.chunks, ChunkId{w.chunk.ino, w.chunk.index}); });
   }
   void apply(const PutQuota& w) { cache_.quotas_.put(w.key, w.quota); }
+  void apply(const AddSliceRef&) { (void)next_returned(); }
+  void apply(const AddCounter&) { (void)next_returned(); }
+  void apply(const InsertAcl&) { (void)next_returned(); }
   void apply(const AddQuotaUsage& w) { cache_.quotas_.add_usage(w.key, w.space, w.inodes); }
   void apply(const EraseQuota& w) { cache_.quotas_.erase(w.key); }
   template <class Other>
   void apply(const Other&) {}
+
+  std::optional<std::int64_t> next_returned() {
+    return returned_ == returned_end_ ? std::nullopt : std::optional(*returned_++);
+  }
 
   /// mkdir writes an all-zero DirStat beside the attribute of a directory that never had an entry.
   bool made_empty(Ino ino) const {
@@ -417,12 +452,13 @@ class RecordCache::Applier {
  private:
   RecordCache& cache_;
   const Commit& commit_;
+  std::vector<std::int64_t>::const_iterator returned_, returned_end_;
   std::uint32_t gen_;
   bool doubt_ = false;  ///< of the slot that is locked
 };
 
 void RecordCache::committed(const Commit& commit, const Outcome& outcome) noexcept {
-  if (outcome.applied) Applier(*this, commit).run();
+  if (outcome.applied) Applier(*this, commit, outcome).run();
 }
 
 void RecordCache::watch_slices(std::function<void(Ino)> watcher) {

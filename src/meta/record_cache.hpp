@@ -57,7 +57,9 @@ class RecordCache final : public ChangeObserver {
   };
   std::optional<Guess<Attr>> guess_attr(Ino ino);
   std::optional<Guess<std::optional<Entry>>> guess_entry(Ino parent, std::string_view name);
-  std::shared_ptr<const Slices> slices(Ino ino, ChunkIndex index, View view = View::now);  ///< null: not known
+  /// Never older than what was last read of the file's attributes, though others' changes are heard of one by one: who
+  /// knows a version of a file gets slices at least as new. Null: not known.
+  std::shared_ptr<const Slices> slices(Ino ino, ChunkIndex index, View view = View::now);
   std::optional<std::string> symlink(Ino ino, View view = View::now);
   std::shared_ptr<const Xattrs> xattrs(Ino ino, View view = View::now);  ///< null: not known
 
@@ -65,6 +67,7 @@ class RecordCache final : public ChangeObserver {
   struct Ticket {
     std::uint64_t sequence = 0;
     std::uint32_t generation = 0;
+    std::uint64_t number = 0;  ///< of the ticket
   };
   /// Before the fetch starts. Of the remembered view: what was fetched with it counts in that view.
   Ticket ticket(View view = View::now) const;
@@ -145,6 +148,8 @@ class RecordCache final : public ChangeObserver {
   struct Slot {
     std::uint64_t changed = 0;        ///< sequence number of the last change
     std::uint64_t names_changed = 0;  ///< of the last change of a directory's names that others made
+    std::uint64_t attr_ticket = 0;    ///< number of the ticket with which an attribute was last read
+    std::uint64_t attr_read = 0;      ///< of the last one given out before that was known
     std::uint32_t pending = 0;        ///< announced commits under way
     bool doubt = false;               ///< what these commits leave is not known for certain
   };
@@ -152,12 +157,16 @@ class RecordCache final : public ChangeObserver {
     std::optional<Entry> entry;
     std::uint64_t since = 0;  ///< 0: a guess
   };
+  struct KnownSlices {
+    std::shared_ptr<const Slices> slices;
+    std::uint64_t ticket = 0;  ///< number of that with which they were read
+  };
   static constexpr std::size_t kSlots = 256, kShards = 32;
   struct alignas(64) Shard {
     std::mutex mutex;
     ClockTable<Ino, Guess<Attr>, Hash, Equal> attrs;
     ClockTable<NameKey, KnownEntry, Hash, Equal> entries;
-    ClockTable<ChunkId, std::shared_ptr<const Slices>, Hash, Equal> chunks;
+    ClockTable<ChunkId, KnownSlices, Hash, Equal> chunks;
     ClockTable<Ino, std::string, Hash, Equal> symlinks;
     ClockTable<Ino, std::shared_ptr<const Xattrs>, Hash, Equal> xattrs;
     /// Directories all of whose entries are cached: a name not found in them does not exist. Made empty by us, dropped
@@ -179,6 +188,7 @@ class RecordCache final : public ChangeObserver {
   void drop_changed(const Key& key);
   void forget_old_completeness(Shard& shard, Ino parent);
   bool may_install(Shard& shard, std::uint32_t slot, Ticket ticket) const;
+  void mark_read(Shard& shard, Ino ino, Ticket ticket);  ///< its attributes
   void mark_changed(Shard& shard, std::uint32_t slot);
   bool doubtful(Shard& shard, std::uint32_t slot);  ///< for the commit that is being heard of
   void make_room(Shard& shard);                     ///< with the shard locked, after an insertion
@@ -194,6 +204,7 @@ class RecordCache final : public ChangeObserver {
   std::array<Shard, kShards> shards_;
   std::atomic<std::size_t> records_{0};
   std::atomic<std::uint64_t> sequence_{1};
+  mutable std::atomic<std::uint64_t> tickets_{0};  ///< given out
   std::atomic<std::uint32_t> generation_{1};
   std::atomic<std::uint32_t> remembered_{0};  ///< the generation that was right until `right_until_`; 0: none
   std::atomic<std::chrono::steady_clock::duration> right_until_{};

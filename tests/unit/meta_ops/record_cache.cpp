@@ -52,5 +52,53 @@ TEST(RecordCache, ANameOfOurOwnIsNotMissedAmongTheRememberedOnes) {
   EXPECT_EQ(r.told("b"), "?");
 }
 
+/// A cache that hears of others' changes one by one, and a file whose slices it has read.
+struct Heard {
+  Heard() { read_slices(1); }
+  void read_slices(std::size_t count) { cache.install(cache.ticket(), kChunk, slices(count)); }
+  void read_attr() { cache.install_attr(cache.ticket(), kFile, Attr()); }
+  static Slices slices(std::size_t count) {
+    return Slices(count, Slice{.pos = 0, .id = SliceId{7}, .size = 1, .len = 1});
+  }
+  void append(std::int64_t records_then) {
+    Outcome applied;
+    applied.applied = true;
+    applied.returned = {3, records_then};
+    cache.committed(Commit{{}, {AddCounter{Counter::used_space, 1}, AppendSlices{kChunk, slices(1)}}}, applied);
+  }
+  std::size_t known() {
+    auto all = cache.slices(kFile, ChunkIndex{0});
+    return all ? all->size() : 0;
+  }
+  static constexpr ChunkKey kChunk{kFile, ChunkIndex{0}};
+  RecordCache cache{1000, false};
+};
+
+// Attributes that are read may be those after a change of the slices that is yet to be heard of.
+TEST(RecordCache, SlicesAreNoOlderThanTheAttributes) {
+  Heard h;
+  EXPECT_EQ(h.known(), 1u);
+  h.read_attr();
+  EXPECT_EQ(h.known(), 0u);
+  h.read_slices(2);
+  EXPECT_EQ(h.known(), 2u);
+  auto both = h.cache.ticket();
+  h.cache.install_attr(both, kFile, Attr());
+  h.cache.install(both, Heard::kChunk, Heard::slices(3));
+  EXPECT_EQ(h.known(), 3u) << "read at one moment";
+  auto before = h.cache.ticket();
+  h.read_attr();
+  h.cache.install(before, Heard::kChunk, Heard::slices(4));
+  EXPECT_EQ(h.known(), 0u) << "perhaps read before";
+}
+
+TEST(RecordCache, WhatIsAppendedToSlicesThatOthersChangedIsNotBelieved) {
+  Heard h;
+  h.append(2);
+  EXPECT_EQ(h.known(), 2u);
+  h.append(4);
+  EXPECT_EQ(h.known(), 0u) << "the chunk has one more than we know of";
+}
+
 }  // namespace
 }  // namespace kiseki::meta::test
