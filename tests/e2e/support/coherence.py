@@ -3,7 +3,7 @@
 Workers are processes, each on one mount; what is true of the volume is written down in memory that they share, before and after
 each change. Names and attributes may be as old as the kernel's timeouts allow; everything else holds at once:
 
-* whoever opens a file after another closed it reads all of what was written (close-to-open);
+* whoever opens a file after another closed it reads all of what was written (close-to-open), also where only a part of it was;
 * a name that is renamed over always opens, as one whole version, never an older one than seen before;
 * of many who make one name with O_EXCL, mkdir, link or a rename that replaces nothing, one at a time succeeds;
 * under a lock, appending loses nothing and counting counts, through one descriptor that stays open too;
@@ -25,8 +25,9 @@ fork = multiprocessing.get_context("fork")
 RECORD = 64
 STALE = 1.0      # --attr-cache, --entry-cache, --dir-entry-cache
 SLACK = 1.5      # a busy machine runs nobody for a while
-SLOTS = REWRITTEN = CONTESTED = LOCKED = 4
+SLOTS = REWRITTEN = PATCHED = CONTESTED = LOCKED = 4
 NAMES, TOKENS, FOLDERS = 24, 16, 4
+RECORDS = 700    # of a file that is patched
 LAST = 4096      # so many times of changes are remembered
 
 
@@ -52,8 +53,23 @@ def parse(line, kind, number, index):
     return int(words[2]), int(words[4])
 
 
-def read_whole(path):
-    return read_all(os.open(path, os.O_RDONLY))
+def describe(body, kind, number):
+    """The runs of records of one version that a file consists of: where each ends, and its version."""
+    runs = []
+    for at in range(0, len(body), RECORD):
+        line = body[at:at + RECORD]
+        words = line.split()
+        good = len(line) == RECORD and len(words) == 5 and words[0] == kind and words[1] == b"%04d" % number and int(words[3]) == at // RECORD
+        version = int(words[2]) if good else "zeros" if line == bytes(len(line)) else f"{line!r}"
+        if runs and runs[-1][1] == version:
+            runs[-1][0] = at // RECORD + 1
+        else:
+            runs.append([at // RECORD + 1, version])
+    return f"{len(body)} bytes, records " + ", ".join(f"..{end}: {version}" for end, version in runs[:20])
+
+
+def read_whole(path, flags=0):
+    return read_all(os.open(path, os.O_RDONLY | flags))
 
 
 def read_all(fd):
@@ -68,10 +84,14 @@ def read_all(fd):
         os.close(fd)
 
 
-def write_whole(fd, body):
+def write_whole_at(fd, body, offset):
     done = 0
     while done < len(body):
-        done += os.pwrite(fd, body[done:], done)
+        done += os.pwrite(fd, body[done:], offset + done)
+
+
+def write_whole(fd, body):
+    write_whole_at(fd, body, 0)
 
 
 class Truth:
@@ -85,6 +105,8 @@ class Truth:
         self.published, self.started = numbers(SLOTS), numbers(SLOTS)
         self.moments = numbers(SLOTS * LAST)              # ns at which each version of a slot was there
         self.written, self.begun = numbers(REWRITTEN), numbers(REWRITTEN)
+        self.patched, self.patching = numbers(PATCHED), numbers(PATCHED)
+        self.patches = numbers(PATCHED * RECORDS)         # version of each record
         self.exists, self.since = numbers(NAMES), numbers(NAMES)
         self.holder = numbers(CONTESTED * 4)
         self.in_section = numbers(LOCKED * 2)
@@ -92,6 +114,7 @@ class Truth:
         self.done, self.last_mount, self.handovers = numbers(1), numbers(LOCKED * 2), numbers(1)
         self.slot_locks = [fork.Lock() for _ in range(SLOTS)]
         self.file_locks = [fork.Lock() for _ in range(REWRITTEN)]
+        self.patch_locks = [fork.Lock() for _ in range(PATCHED)]
         self.name_locks = [fork.Lock() for _ in range(NAMES)]
         self.violations = fork.SimpleQueue()
 
@@ -108,6 +131,9 @@ class Truth:
         for i in range(REWRITTEN):
             with open(os.path.join(top, f"file{i}"), "wb") as file:
                 file.write(text_of(b"file", i, 0))
+        for i in range(PATCHED):
+            with open(os.path.join(top, f"part{i}"), "wb") as file:
+                file.write(b"".join(record(b"part", i, 0, index, 0) for index in range(RECORDS)))
         for i in range(LOCKED):
             for name in (f"log{i}", f"flock{i}", f"posix{i}", f"kept{i}"):
                 with open(os.path.join(top, "locks", name), "wb") as file:
@@ -123,8 +149,8 @@ class Worker:
         self.random = random.Random(seed)
         self.seen = [0] * SLOTS
         self.kept = {}
-        self.roles = [self.replace, self.read_slot, self.read_slot, self.rewrite, self.read_rewritten, self.read_rewritten, self.change_name,
-                      self.watch_name, self.list_names, self.contest, self.move_token, self.append, self.count, self.count_kept]
+        self.roles = [self.replace, self.read_slot, self.read_slot, self.rewrite, self.read_rewritten, self.read_rewritten, self.patch,
+                      self.read_patched, self.read_patched, self.change_name, self.watch_name, self.list_names, self.contest, self.move_token, self.append, self.count, self.count_kept]
 
     def path(self, *names):
         return os.path.join(self.top, *names)
@@ -212,8 +238,8 @@ class Worker:
         begun = truth.begun[number]
         if begun == closed:
             if body != text_of(b"file", number, closed):
-                raise Violation(f"file{number}: not version {closed}, closed before the open: {len(body)} bytes, begins {body[:40]!r}, "
-                                f"ends {body[-40:]!r}")
+                raise Violation(f"file{number}: not version {closed} alone, closed before the open: "
+                                f"{self.seen_again(f'file{number}', body, b'file', number)}")
             return
         for at in range(0, len(body) - RECORD + 1, RECORD):
             line = body[at:at + RECORD]
@@ -222,6 +248,42 @@ class Worker:
             version, _ = parse(line, b"file", number, at // RECORD)
             if not closed <= version <= begun:
                 raise Violation(f"file{number}: record {at // RECORD} of version {version}, not one of {closed}..{begun}")
+
+    def seen_again(self, name, body, kind, number):
+        """What was read, what is read now, and what past the page cache."""
+        again, direct = read_whole(self.path(name)), read_whole(self.path(name), os.O_DIRECT)
+        told = describe(body, kind, number)
+        for how, other in (("opened again", again), ("past the page cache", direct)):
+            told += f"; {how} " + ("the same" if other == body else describe(other, kind, number))
+        return told
+
+    def patch(self):
+        """A few records anywhere, in one write or two."""
+        number, truth = self.random.randrange(PATCHED), self.truth
+        with truth.patch_locks[number]:
+            version = truth.patching[number] = truth.patched[number] + 1
+            fd = os.open(self.path(f"part{number}"), os.O_WRONLY)
+            for _ in range(self.random.randrange(1, 3)):
+                first = self.random.randrange(RECORDS)
+                records = range(first, min(RECORDS, first + self.random.choice((1, 10, 200))))
+                write_whole_at(fd, b"".join(record(b"part", number, version, index, 0) for index in records), first * RECORD)
+                for index in records:
+                    truth.patches[number * RECORDS + index] = version
+            os.close(fd)
+            truth.patched[number] = version
+
+    def read_patched(self):
+        number, truth = self.random.randrange(PATCHED), self.truth
+        closed = truth.patched[number]
+        body = read_whole(self.path(f"part{number}"))
+        versions = truth.patches[number * RECORDS:(number + 1) * RECORDS]
+        if truth.patching[number] != closed:
+            return
+        if body != b"".join(record(b"part", number, version, index, 0) for index, version in enumerate(versions)):
+            wrong = [index for index, version in enumerate(versions)
+                     if body[index * RECORD:(index + 1) * RECORD] != record(b"part", number, version, index, 0)]
+            raise Violation(f"part{number}: after version {closed} was closed records {wrong[0]}..{wrong[-1]} are not "
+                            f"{sorted({versions[index] for index in wrong})}: {self.seen_again(f'part{number}', body, b'part', number)}")
 
     # ---- names that come and go ----
 
@@ -450,7 +512,8 @@ def run(mounts, seconds, seed, trash, workers_each=3):
     started = [fork.Process(target=work, args=(truth, mount, mount * workers_each + i, seed * 1000 + mount * workers_each + i, seconds))
                for mount in range(len(mounts)) for i in range(workers_each)]
     problems = supervise(truth, started, seconds + 120)
-    told = {"steps": truth.done[0], "replaced": sum(truth.published), "rewritten": sum(truth.written), "appended": sum(truth.appended),
+    told = {"steps": truth.done[0], "replaced": sum(truth.published), "rewritten": sum(truth.written), "patched": sum(truth.patched),
+            "appended": sum(truth.appended),
             "counted": sum(truth.counted), "handovers": truth.handovers[0]}
     if not problems:
         problems = check_end(truth)
