@@ -96,6 +96,8 @@ class KernelCache {
                            std::uint64_t length) = 0;  ///< length 0: to the end; attributes too
   /// Attributes alone. Has happened when this returns.
   virtual void forget_attr(Ino ino) = 0;
+  /// Whether a file opened past the page cache (OpenReply::direct_io) can be mapped, shared and writable too.
+  virtual bool maps_direct_files() const { return false; }
 };
 
 /// A file system as a kernel asks for it; the fuse room speaks to this, and so may anything else. Arguments passed as

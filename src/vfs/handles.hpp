@@ -71,6 +71,7 @@ struct FileHandle {
   std::uint32_t flags = 0;  ///< open(2) flags
   ReadStreamPtr stream;
   LossesTold losses_told;
+  bool direct = false;  ///< past the page cache
   std::atomic<bool> wrote{false}, accessed{false}, has_flock{false};
   /// Inherited: bytes written through it before may have died with the process that had them. Told once.
   std::atomic<bool> may_have_lost{false};
@@ -224,51 +225,6 @@ class OpenTable {
   };
   Shard& shard_of(Ino ino) const { return shards_[std::hash<Ino>()(ino) >> 60]; }
   mutable std::array<Shard, 16> shards_;
-};
-
-/// Which version of a file the kernel's page cache may hold: an open keeps the cache only when the file still has the
-/// times and length of an earlier open that was told to drop it, and is known to have done so: the kernel drops pages
-/// after it got our answer, and until then another open must not be told that they are right. A lossy table of fixed
-/// size: forgetting costs a re-read, never a stale one. Any thread.
-class PageCacheVersions {
- public:
-  struct Opened {
-    bool keep = false;         ///< the kernel's pages are of this very version
-    std::uint64_t dropping{};  ///< else what to say once the kernel has dropped them; 0: nothing
-  };
-  PageCacheVersions() : slots_(kSlots) {}
-  Opened opened(Ino ino, const meta::Attr& attr);
-  /// open(2) has returned: the handle is being used.
-  void dropped(Ino ino, std::uint64_t dropping);
-  void forget(Ino ino);  ///< written to: the next open starts afresh
-
- private:
-  static constexpr std::size_t kSlots = 1u << 14;
-  using Slot = std::atomic<std::uint64_t>;  ///< hash of inode and version; bit 0: dropped
-  Slot& slot_of(Ino ino) { return slots_[std::hash<Ino>()(ino) >> 50]; }
-  std::vector<Slot> slots_;
-};
-
-/// What the kernel believes of files' attributes. It is not what it was told last: of two answers under way it drops
-/// the one whose question is the older, and that may be the one with the newer attributes. So after another version was
-/// told it counts as believed only once the kernel has been made to forget all before. A lossy table of fixed size:
-/// forgetting costs a question of the kernel's. Any thread.
-class ToldVersions {
- public:
-  /// `believed_for`: how long the kernel believes what it is told.
-  explicit ToldVersions(std::chrono::nanoseconds believed_for);
-  void told(Ino ino, const meta::Attr& attr);
-  bool believes(Ino ino, const meta::Attr& attr);   ///< surely this version, or none: it will ask
-  bool told_last(Ino ino, const meta::Attr& attr);  ///< this version: that will do where only this mount changes files
-  void forgotten(Ino ino, const meta::Attr& attr);  ///< it was made to forget by who knows of this version
-
- private:
-  static constexpr std::size_t kSlots = 1u << 16;
-  struct Entry;  ///< what a slot holds
-  using Slot = std::atomic<std::uint64_t>;
-  Slot& slot_of(Ino ino) { return slots_[std::hash<Ino>()(ino) >> 48]; }
-  const std::int64_t believed_seconds_;
-  std::vector<Slot> slots_;
 };
 
 }  // namespace kiseki::vfs

@@ -16,6 +16,7 @@
 #include "vfs/data.hpp"
 #include "vfs/filesystem.hpp"
 #include "vfs/handles.hpp"
+#include "vfs/kernel_beliefs.hpp"
 #include "vfs/listing.hpp"
 #include "vfs/nameless.hpp"
 
@@ -154,6 +155,8 @@ class Volume final : public Filesystem, public meta::OpenInodes {
 
   Async<EntryReply> lookup_checked(meta::Who who, Ino parent, std::string name);
   std::optional<Result<EntryReply>> lookup_now(Ino parent, std::string_view name) const;
+  Async<EntryReply> lookup_again(Ino parent, std::string name);
+  EntryReply named(Ino parent, std::string_view name, EntryReply reply) const;  ///< remembers that it was told
   Async<EntryReply> lookup_slow(Ino parent, std::string name);
   Result<EntryReply> not_found(std::error_code why) const;
   Async<AttrReply> getattr_slow(Ino ino, Buffered before);
@@ -170,6 +173,8 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   void removed(const meta::Removed& gone);
 
   OpenReply add_handle(Ino ino, std::uint32_t flags, const Attr& attr);
+  CreateReply created(EntryReply entry, Ino ino, std::uint32_t flags);
+  bool writes_past_pages(Ino ino, std::uint32_t flags, const Attr& attr);
   /// The open file a request speaks of; null: EBADF. What an earlier process had open goes on by its inode. `flags`:
   /// those of open(2), where the request tells.
   std::shared_ptr<FileHandle> file_of(Ino ino, HandleId id, std::optional<std::uint32_t> flags = {});
@@ -283,7 +288,8 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   NamelessAttrs nameless_;
   LeftOpen left_open_;
   PageCacheVersions page_cache_;
-  mutable ToldVersions told_{options_.attr_timeout};
+  mutable ToldAttrs told_{options_.attr_timeout};
+  mutable ToldNames told_names_{options_.entry_timeout};
   HandleTable<FileHandle> files_;
   std::atomic<std::size_t> listing_bytes_{0};  ///< in the hands of open directories
   HandleTable<DirHandle> dirs_;

@@ -71,7 +71,9 @@ Async<AttrReply> Volume::setattr_slow(meta::Who who, Ino ino, SetAttr change) {
       changed = nameless_.change(ino, rest, client_.clock().now());
     CO_TRY(after, changed);
   }
-  co_return attr_reply(ino, *after, before);
+  auto reply = attr_reply(ino, *after, before);
+  if (change.set & meta::kLength) told_.resized(ino, reply.attr.length);
+  co_return reply;
 }
 
 Answer<std::string> Volume::readlink(Caller, Ino ino) { return or_stale(readlink_slow(inside(ino))); }

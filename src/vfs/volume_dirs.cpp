@@ -129,7 +129,7 @@ std::optional<Result<void>> Volume::readdir_now(const DirHandle& dir, const Whol
       auto attr = client_.cached_attr(ino);
       if (!attr && index == first && cookie >= 2) return std::nullopt;
       if (!attr) return Result<void>{};  // a short answer: the next request begins here
-      full = entry_reply(ino, *attr, before);
+      full = named(dir.ino, all.names->name(index), entry_reply(ino, *attr, before));
     }
     if (feed_listed(*all.names, index, full, sink) == Feed::full) return Result<void>{};
   }
@@ -294,7 +294,7 @@ std::optional<EntryReply> Volume::in_full(Ino dir, const ListingPage& page, cons
   auto age = ListingPage::Clock::now() - page.at;
   full->entry_valid = std::max(full->entry_valid - age, std::chrono::nanoseconds(0));
   full->attr_valid = std::max(full->attr_valid - age, std::chrono::nanoseconds(0));
-  return full;
+  return named(dir, entry.name, *full);
 }
 
 Volume::Feed Volume::feed_page(DirHandle& dir, std::uint64_t& index, bool plus, const DirSink& sink) const {

@@ -64,6 +64,7 @@ Async<OpenReply> Volume::open_slow(meta::Who who, Ino ino, std::uint32_t flags, 
       attr = co_await meta::truncate(client_, who, ino, 0, kill_suidgid);
       data_.invalidate(ino);
       page_cache_.forget(ino);
+      told_.resized(ino, 0);
     } else {
       attr = flushed.error();
     }
@@ -104,10 +105,10 @@ OpenReply Volume::add_handle(Ino ino, std::uint32_t flags, const Attr& attr) {
   handle->flags = flags;
   handle->stream = data_.open_stream(ino);
   handle->losses_told.count = data_.losses().count();
-  bool direct = (flags & O_DIRECT) != 0;
+  handle->direct = (flags & O_DIRECT) || writes_past_pages(ino, flags, attr);
   PageCacheVersions::Opened pages;
   if (!data_.dirty(ino)) {
-    if (!direct) pages = page_cache_.opened(ino, attr);
+    if (!handle->direct) pages = page_cache_.opened(ino, attr);
     // Close-to-open: what others wrote shows from now on, also where the kernel has not yet let go of the old length.
     bool known = client_.engine().lags() ? told_.believes(ino, attr) : told_.told_last(ino, attr);
     if (auto* kernel = kernel_.load(); kernel && !known) {
@@ -118,10 +119,21 @@ OpenReply Volume::add_handle(Ino ino, std::uint32_t flags, const Attr& attr) {
   handle->dropping_pages = pages.dropping;
   // What the kernel has cached it reads without asking: then nobody would see the access.
   bool seen = !(flags & O_NOATIME) && meta::atime_is_due(client_.options(), attr, client_.clock().now());
+  bool direct = handle->direct;
   return {.handle = files_.add(std::move(handle)),
           .direct_io = direct,
           .keep_cache = pages.keep && !seen,
-          .parallel_writes = direct};
+          .parallel_writes = (flags & O_DIRECT) != 0};
+}
+
+/// Whether the kernel must not take what is written from its pages, because it may cut them off meanwhile: another
+/// client has made the file shorter than it knows. (Some kernels cannot map what is opened like this.)
+bool Volume::writes_past_pages(Ino ino, std::uint32_t flags, const Attr& attr) {
+  if (!writes(flags)) return false;
+  auto length = std::max(attr.length, data_.pending_length(ino).value_or(0));
+  if (!told_.may_cut(ino, length)) return false;
+  auto* kernel = kernel_.load();
+  return (flags & O_ACCMODE) == O_WRONLY || (kernel && kernel->maps_direct_files());
 }
 
 std::shared_ptr<FileHandle> Volume::file_of(Ino ino, HandleId id, std::optional<std::uint32_t> flags) {
@@ -137,6 +149,7 @@ std::shared_ptr<FileHandle> Volume::adopt_file(Ino ino, HandleId id, std::option
   handle->stream = data_.open_stream(ino);
   handle->losses_told.count = data_.losses().count();
   handle->may_have_lost = writes(handle->flags);
+  handle->direct = true;  // perhaps
   open_inodes_.add(ino);
   open_inodes_.mark_range_locked(ino);  // perhaps: the locks themselves outlived the process
   auto kept = files_.adopt(id, handle);
@@ -190,7 +203,7 @@ Async<CreateReply> Volume::create_slow(meta::Who who, Ino parent, std::string na
   auto made = co_await meta::make(client_, who, parent, name, std::move(what));
   if (!made && made.error() == posix(EEXIST) && !(flags & O_EXCL)) {  // another client was faster: open theirs
     auto ticket = client_.cache().ticket();
-    CO_TRY(auto there, co_await or_stale(meta::lookup(client_, parent, std::move(name))));
+    CO_TRY(auto there, co_await or_stale(meta::lookup(client_, parent, name)));
     // The kernel answers EIO for a CREATE that brings anything but a file; after ESTALE it looks again and follows a
     // link.
     if (there.attr.type != meta::FileType::file)
@@ -198,12 +211,11 @@ Async<CreateReply> Volume::create_slow(meta::Who who, Ino parent, std::string na
     open_inodes_.add(there.ino);
     CO_TRY(auto opened, co_await or_stale(open_slow(who, there.ino, flags, false)));
     CO_TRY(auto entry, co_await entry_read(there, ticket));
-    co_return CreateReply{.entry = entry, .open = opened};
+    co_return CreateReply{.entry = named(parent, name, entry), .open = opened};
   }
   if (!made) co_return made.error();
   open_inodes_.add(made->ino);
-  co_return CreateReply{.entry = entry_reply(made->ino, made->attr, {}),
-                        .open = add_handle(made->ino, flags, made->attr)};
+  co_return created(named(parent, name, entry_reply(made->ino, made->attr, {})), made->ino, flags);
 }
 
 Answer<CreateReply> Volume::tmpfile(Caller caller, Ino parent, std::uint32_t mode, std::uint32_t umask,
@@ -221,7 +233,12 @@ Async<CreateReply> Volume::tmpfile_slow(meta::Who who, Ino parent, meta::NewInod
   CO_TRY(auto made, co_await meta::make_nameless(client_, who, parent, std::move(what)));
   open_inodes_.add(made.ino);
   open_inodes_.mark_unlinked(made.ino, OpenTable::Fate::sustained);
-  co_return CreateReply{.entry = entry_reply(made.ino, made.attr, {}), .open = add_handle(made.ino, flags, made.attr)};
+  co_return created(entry_reply(made.ino, made.attr, {}), made.ino, flags);
+}
+
+CreateReply Volume::created(EntryReply entry, Ino ino, std::uint32_t flags) {
+  told_.resized(ino, entry.attr.length);  // the kernel knew nothing of it before
+  return {.entry = entry, .open = add_handle(ino, flags, entry.attr)};
 }
 
 Async<void> Volume::settle(Ino ino) { return data_.flush(ino).get(); }
@@ -389,9 +406,10 @@ Answer<std::uint32_t> Volume::write_at(Caller caller, std::shared_ptr<FileHandle
     auto hit = client_.cached_attr(handle->ino);
     kill_suidgid = !hit || (hit->mode & 06000);
   }
+  told_.written(handle->ino, offset + data.size());
   auto writing = kill_suidgid ? Answer<std::uint32_t>(write_killing_suid(who(caller), handle, offset, data))
                               : data_.write(handle->ino, offset, data);
-  bool durable = (open_flags & O_DSYNC) && ((handle->flags | open_flags) & O_DIRECT);
+  bool durable = (open_flags & O_DSYNC) && (handle->direct || (open_flags & O_DIRECT));
   return durable ? Answer<std::uint32_t>(write_durably(std::move(handle), std::move(writing))) : std::move(writing);
 }
 

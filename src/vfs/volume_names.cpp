@@ -18,6 +18,8 @@ std::error_code bad_name(std::string_view name) {
   return {};
 }
 
+bool exists(const Result<EntryReply>& found) { return found && found->ino.value != 0; }
+
 bool is_dots(std::string_view name) { return name == "." || name == ".."; }
 
 meta::FileType type_of(std::uint32_t mode) {
@@ -55,7 +57,13 @@ std::optional<Result<EntryReply>> Volume::lookup_now(Ino parent, std::string_vie
   auto ino = (*entry)->ino;
   auto before = buffered(ino);
   auto attr = client_.cached_attr(ino);
-  return attr ? std::optional(Result<EntryReply>(entry_reply(ino, *attr, before))) : std::nullopt;
+  if (!attr) return std::nullopt;
+  return Result<EntryReply>(named(parent, name, entry_reply(ino, *attr, before)));
+}
+
+EntryReply Volume::named(Ino parent, std::string_view name, EntryReply reply) const {
+  if (client_.engine().lags()) told_names_.told(parent, name);
+  return reply;
 }
 
 Answer<EntryReply> Volume::lookup(Caller caller, Ino parent, std::string_view name) {
@@ -71,8 +79,18 @@ Answer<EntryReply> Volume::lookup(Caller caller, Ino parent, std::string_view na
   if (auto as = who(caller); meta::is_checked(as)) return lookup_checked(as, inside(parent), std::string(name));
   if (is_dots(name))
     return lookup_slow(inside(parent), std::string(name));  // no entries: a cache knows nothing of them
-  if (auto hit = lookup_now(inside(parent), name)) return *std::move(hit);
-  return lookup_slow(inside(parent), std::string(name));
+  // Asked while it should still believe, the kernel is about to make the name: a removal just heard of must count.
+  bool must_be_right = client_.engine().lags() && told_names_.asked_again(inside(parent), name);
+  auto hit = lookup_now(inside(parent), name);
+  if (!hit) return lookup_slow(inside(parent), std::string(name));
+  if (must_be_right && exists(*hit)) return lookup_again(inside(parent), std::string(name));
+  return *std::move(hit);
+}
+
+Async<EntryReply> Volume::lookup_again(Ino parent, std::string name) {
+  (void)co_await client_.engine().catch_up();  // out of touch: what is known must do
+  if (auto hit = lookup_now(parent, name)) co_return *std::move(hit);
+  co_return co_await lookup_slow(parent, std::move(name));
 }
 
 Async<EntryReply> Volume::lookup_checked(meta::Who who, Ino parent, std::string name) {
@@ -92,9 +110,10 @@ Async<EntryReply> Volume::lookup_slow(Ino parent, std::string name) {
     co_return entry_reply(self.parent, above, {});
   }
   auto ticket = client_.cache().ticket();
-  auto found = co_await meta::lookup(client_, parent, std::move(name));
+  auto found = co_await meta::lookup(client_, parent, name);
   if (!found) co_return not_found(found.error());
-  co_return co_await entry_read(*found, ticket);
+  CO_TRY(auto reply, co_await entry_read(*found, ticket));
+  co_return named(parent, name, reply);
 }
 
 Answer<EntryReply> Volume::mknod(Caller caller, Ino parent, std::string_view name, std::uint32_t mode,
@@ -125,8 +144,8 @@ Answer<EntryReply> Volume::symlink(Caller caller, Ino parent, std::string_view n
 }
 
 Async<EntryReply> Volume::make(meta::Who who, Ino parent, std::string name, meta::NewInode what) {
-  CO_TRY(auto made, co_await meta::make(client_, who, parent, std::move(name), std::move(what)));
-  co_return entry_reply(made.ino, made.attr, {});
+  CO_TRY(auto made, co_await meta::make(client_, who, parent, name, std::move(what)));
+  co_return named(parent, name, entry_reply(made.ino, made.attr, {}));
 }
 
 Answer<void> Volume::unlink(Caller caller, Ino parent, std::string_view name) {
@@ -197,8 +216,8 @@ Answer<EntryReply> Volume::link(Caller caller, Ino ino, Ino to, std::string_view
 
 Async<EntryReply> Volume::link_slow(meta::Who who, Ino ino, Ino to, std::string new_name) {
   auto before = buffered(ino);
-  CO_TRY(auto linked, co_await meta::link(client_, who, ino, to, std::move(new_name)));
-  co_return entry_reply(linked.ino, linked.attr, before);
+  CO_TRY(auto linked, co_await meta::link(client_, who, ino, to, new_name));
+  co_return named(to, new_name, entry_reply(linked.ino, linked.attr, before));
 }
 
 }  // namespace kiseki::vfs

@@ -1,4 +1,5 @@
 // Ranges of files: fallocate, holes and data, copies.
+#include <linux/falloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,6 +24,7 @@ Async<void> Volume::fallocate_slow(Caller caller, Ino ino, std::uint64_t offset,
   CO_CHECK(co_await settle(ino));
   CO_CHECK(co_await meta::fallocate(client_, who(caller), ino, offset, length, mode, caller.uid != 0));
   if (caller.uid != 0) mode_changed(ino);
+  if (!(mode & FALLOC_FL_KEEP_SIZE)) told_.written(ino, offset + length);
   data_.invalidate(ino);
   page_cache_.forget(ino);
   co_return Result<void>{};
@@ -100,6 +102,7 @@ Async<std::uint64_t> Volume::copy_slow(Caller caller, Ino in, std::uint64_t in_o
   CO_TRY(auto copied,
          co_await meta::copy_range(client_, who(caller), in, in_offset, out, out_offset, length, caller.uid != 0));
   if (caller.uid != 0) mode_changed(out);
+  told_.written(out, out_offset + copied.bytes);
   data_.invalidate(out);
   page_cache_.forget(out);
   co_return copied.bytes;

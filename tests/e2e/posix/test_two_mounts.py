@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Two mounts of one volume: what each may rely on of the other's changes and locks."""
+import collections
 import fcntl
 import multiprocessing
 import os
@@ -21,6 +22,11 @@ def append_under_lock(path, lines):
         with open(path, "ab") as file:
             file.write(line)
         fcntl.flock(lock, fcntl.LOCK_UN)
+
+
+def look(path, ended):
+    while not ended.is_set():
+        os.stat(path)
 
 
 def lock_one_then_other(first, second, mine_is_held, other_is_held, told):
@@ -88,6 +94,38 @@ class TwoMountsTest(mounted.MountedTest):
         self.soon(lambda: not os.path.exists(there) and os.path.exists(there + "2"), "a rename")
         os.unlink(there + "2")
         self.soon(lambda: not os.path.exists(here + "2"), "a removal")
+
+    def test_writing_over_an_end_that_another_client_moved(self):
+        """SEMANTICS: what is written over the end of a file that another client made shorter is stored as it is, if the descriptor was opened after that:
+        through one opened before, Linux may clear the rest of the page in which the file ended."""
+        here, there = self.here_and_there("f")
+        ended = multiprocessing.Event()
+        with open(here, "wb") as file:
+            file.write(b"0" * 44000)
+        self.soon(lambda: os.path.exists(there), "a new name")
+        watchers = [multiprocessing.Process(target=look, args=(here, ended)) for _ in range(3)]
+        for watcher in watchers:
+            watcher.start()
+        try:
+            for turn in range(150):
+                self.assertEqual(20100 + turn % 7 * 1000, self.rewrite(there, os.O_TRUNC, b"s", 20100 + turn % 7 * 1000))
+                flags = os.O_RDWR if turn % 2 else 0
+                self.assertEqual(40000, self.rewrite(here, flags, b"%d" % (turn % 10), 40000))
+                for path in (here, there):
+                    with open(path, "rb") as file:
+                        self.assertEqual({ord(b"%d" % (turn % 10)): 40000}, collections.Counter(file.read()), f"turn {turn}")
+                self.rewrite(here, os.O_TRUNC, b"0", 44000)
+        finally:
+            ended.set()
+            for watcher in watchers:
+                watcher.join()
+
+    def rewrite(self, path, flags, byte, length):
+        fd = os.open(path, (os.O_WRONLY if not flags & os.O_RDWR else 0) | flags)
+        try:
+            return os.pwrite(fd, byte * length, 0)
+        finally:
+            os.close(fd)
 
     def test_locks_hold_between_mounts(self):
         """SEMANTICS: flock and fcntl locks hold between clients."""

@@ -38,11 +38,17 @@ struct SteppedEngine final : meta::MemoryEngine {
   bool coherent() const noexcept override { return !cut_off; }
   bool away() const noexcept override { return found_out; }
   bool lags() const noexcept override { return late; }
+  Async<void> catch_up() override {
+    ++caught_up;
+    if (when_catching_up) when_catching_up();
+    co_return Result<void>{};
+  }
   std::function<asio::awaitable<void>()> before_commit, after_commit;  ///< of the next one
   int failures = 0;                                                    ///< of the next commits
   bool late = false;                        ///< it tells of others' changes a moment after they were made
   bool cut_off = false, found_out = false;  ///< the second: since somebody who can do without asked in vain
-  int scans = 0;
+  int scans = 0, caught_up = 0;
+  std::function<void()> when_catching_up = {};
 };
 
 /// Contents as plain strings that are "committed" at flush; enough to see what the volume asks for.

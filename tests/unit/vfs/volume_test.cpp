@@ -19,6 +19,8 @@ struct FakeKernel final : KernelCache {
   void forget_entry(Ino, std::string) override {}
   void forget_data(Ino ino, std::uint64_t offset, std::uint64_t) override { data.emplace_back(ino, offset); }
   void forget_attr(Ino ino) override { attrs.push_back(ino); }
+  bool maps_direct_files() const override { return maps; }
+  bool maps = false;
   std::vector<std::pair<Ino, std::uint64_t>> data;
   std::vector<Ino> attrs;
 };
@@ -293,6 +295,49 @@ TEST(Volume, WhatOthersWroteShowsFromTheNextOpenOn) {
     m.client->cache().everything_may_have_changed();
     (void)co_await ask(m.volume->write(kRoot, ino, opened->handle, 3, bytes("?"), O_WRONLY | O_APPEND, false, false));
     EXPECT_EQ(m.data->unflushed[ino], 11u) << "of what memory does not know, the engine is asked";
+  });
+}
+
+// Of its pages the kernel may hand out zeros then: a new length makes it clear them.
+TEST(Volume, AFileThatOthersMadeShorterIsWrittenPastThePageCache) {
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    FakeKernel kernel;
+    m.volume->attached(kernel);
+    auto made = co_await ask(m.volume->create(kRoot, kRootIno, "f", 0644, 0, O_RDWR));
+    CO_ASSERT_TRUE(made.has_value());
+    auto ino = made->entry.ino;
+    EXPECT_FALSE(made->open.direct_io);
+    (void)co_await ask(m.volume->write(kRoot, ino, made->open.handle, 0, bytes("0123456789"), O_RDWR, false, false));
+    auto direct = [&](std::uint32_t flags) -> asio::awaitable<bool> {
+      auto opened = co_await ask(m.volume->open(kRoot, ino, flags, false));
+      if (!opened) throw std::system_error(opened.error());
+      (void)co_await ask(m.volume->release(kRoot, ino, opened->handle, 0, false));
+      co_return opened->direct_io;
+    };
+    EXPECT_FALSE(co_await direct(O_WRONLY)) << "what is buffered counts";
+    CO_ASSERT_OK(co_await ask(m.volume->fsync(kRoot, ino, made->open.handle, false)));
+    EXPECT_FALSE(co_await direct(O_WRONLY));
+    CO_ASSERT_OK(co_await meta::truncate(*m.client, meta::Who{0, 0, false}, ino, 4, false));
+    EXPECT_TRUE(co_await direct(O_WRONLY));
+    EXPECT_FALSE(co_await direct(O_RDONLY));
+    EXPECT_FALSE(co_await direct(O_RDWR)) << "this kernel could not map it";
+    kernel.maps = true;
+    EXPECT_TRUE(co_await direct(O_RDWR));
+    EXPECT_FALSE(co_await direct(O_WRONLY | O_TRUNC)) << "the kernel itself begins anew";
+    EXPECT_FALSE(co_await direct(O_WRONLY));
+  });
+}
+
+TEST(Volume, ANameThatIsAboutToBeMadeIsLookedUpAnew) {
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    m.engine->late = true;
+    CO_ASSERT_OK(co_await ask(m.volume->mkdir(kRoot, kRootIno, "d", 0755, 022)));
+    m.engine->when_catching_up = [&] { m.client->cache().changed_elsewhere(meta::EntryKey{kRootIno, "d"}); };
+    CO_ASSERT_OK(co_await ask(m.volume->lookup(kRoot, kRootIno, "d")));
+    EXPECT_EQ(m.engine->caught_up, 1) << "the kernel still knows the name, and asks";
+    EXPECT_EQ((co_await ask(m.volume->lookup(kRoot, kRootIno, "e"))).error(), posix(ENOENT));
+    EXPECT_EQ((co_await ask(m.volume->lookup(kRoot, kRootIno, "e"))).error(), posix(ENOENT));
+    EXPECT_EQ(m.engine->caught_up, 1) << "of what is not there it knows nothing";
   });
 }
 
