@@ -3,6 +3,7 @@
 
 JUICEFS names the other client's binary; without it nothing runs.
 """
+import concurrent.futures
 import errno
 import fcntl
 import json
@@ -12,6 +13,7 @@ import random
 import re
 import shutil
 import sqlite3
+import struct
 import sys
 import threading
 import time
@@ -20,6 +22,8 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "e2e", "support")]
 import mounted  # noqa: E402
+import redis  # noqa: E402
+import redis_records  # noqa: E402
 from holes import compactions, data_of, pages_of, wait_for_compaction, write_each  # noqa: E402
 from recount import Recount, reference_differences, schema  # noqa: E402
 
@@ -461,6 +465,67 @@ class HolesTest(InteropTest):
                 break
         self.check_with_juicefs(volume)
         self.assertEqual([], volume.block_files())
+
+
+class CopyRaceTest(InteropTest):
+    """Without a trash, JuiceFS copies slices that we compact away between its look at them and its commit: it must look again."""
+
+    def compacted_meanwhile(self, marks, copy):
+        """`copy(source, target)` with its commit held up, known by one of `marks(chunk list, inode of target)`, until we have compacted."""
+        server = redis.Server(self)
+        proxy = redis.Proxy(self, server)
+        volume = redis.Volume(self, server.port)
+        uncached = ("--cache-size", "0")  # who has kept a block does not miss its object
+        mine = volume.mount(*uncached)
+        theirs = volume.mount(*uncached, client=JUICEFS, meta=f"redis://127.0.0.1:{proxy.port}/1")
+        body = write_each(theirs / "f", [(number * 40_000, 50_000) for number in range(12)], times=3)
+        with open(theirs / "copy", "wb"):
+            pass
+        before, old = compactions(mine), volume.block_files()
+        proxy.say("hold", marks(server, *(os.stat(theirs / name).st_ino for name in ("f", "copy"))))
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            copied = pool.submit(copy, theirs / "f", theirs / "copy")
+            self.until(lambda: proxy.say("held") == "1", "the copy commits")
+            wait_for_compaction(mine, "f", before)
+            self.until(lambda: not set(old) & set(volume.block_files()), "the old blocks are deleted")
+            self.assertFalse(copied.done())
+            proxy.say("release")
+            copied.result(60)
+        self.assertEqual("1", proxy.say("held"))
+        mine.unmount()
+        for mount in (theirs, volume.mount(*uncached)):
+            for name in ("f", "copy"):
+                with open(mount / name, "rb") as file:
+                    self.assertTrue(file.read() == body, f"{name} through {mount.client}")
+            mount.unmount()
+        self.check_with_juicefs(volume)
+
+    def until(self, condition, what):
+        deadline = time.monotonic() + 60
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, what)
+            time.sleep(0.02)
+
+    def test_a_copied_range(self):
+        def copy(source, target):
+            with open(source, "rb") as src, open(target, "r+b") as into:
+                left = os.fstat(src.fileno()).st_size
+                while left > 0:
+                    left -= os.copy_file_range(src.fileno(), into.fileno(), left)
+
+        self.compacted_meanwhile(lambda server, source, target: f"c{target}_0", copy)
+
+    def test_a_clone(self):
+        def clone(source, target):
+            os.unlink(target)
+            mounted.run([JUICEFS, "clone", source, target])
+
+        def reference(server, source, _):
+            first = redis_records.Connection(server.port, 1).call("LRANGE", f"c{source}_0", 0, 0)[0]
+            _, slice_id, size = struct.unpack(">IQI", first[:16])
+            return f"k{slice_id}_{size}"
+
+        self.compacted_meanwhile(reference, clone)
 
 
 class LongLockTest(InteropTest):

@@ -1,7 +1,7 @@
 // kiseki_redis_proxy SERVER-PORT [PORT]: the proxy of tests/support/redis_proxy.hpp for tests in other languages.
 // Says "port N", then obeys lines on standard input and answers each with one line: "ok", or a number.
 //   trips | connections | cuts | delay MICROSECONDS | stall MILLISECONDS | partition on|off | loss PERCENT | reset
-//   cut reply MARK [TIMES] | cut request MARK [TIMES]
+//   cut reply MARK [TIMES] | cut request MARK [TIMES] | hold MARK | held | release
 // Ends when standard input does.
 #include <cstdlib>
 #include <iostream>
@@ -19,6 +19,7 @@ std::string obey(RedisProxy& proxy, std::istringstream line) {
   if (word == "trips") return std::to_string(proxy.round_trips());
   if (word == "connections") return std::to_string(proxy.connections());
   if (word == "cuts") return std::to_string(proxy.cuts());
+  if (word == "held") return std::to_string(proxy.held());
   line >> rest;
   auto number = std::atol(rest.c_str());
   if (word == "delay") {
@@ -31,6 +32,10 @@ std::string obey(RedisProxy& proxy, std::istringstream line) {
     proxy.loss(static_cast<double>(number) / 100);
   } else if (word == "reset") {
     proxy.reset_all();
+  } else if (word == "hold") {
+    proxy.hold(rest, std::chrono::hours(1));
+  } else if (word == "release") {
+    proxy.release();
   } else if (word == "cut") {
     std::string mark;
     int times = 1;

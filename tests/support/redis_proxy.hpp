@@ -95,6 +95,8 @@ class RedisProxy {
     held_mark_ = std::move(mark);
     held_for_ = time;
   }
+  int held() const { return held_; }   ///< how many such pieces have come
+  void release() { release_ = true; }  ///< whatever waits goes on, soon
 
  private:
   struct Piece {
@@ -140,6 +142,12 @@ class RedisProxy {
       wait();
       if (reset_.exchange(false)) {
         for (auto& link : links_) close_link(link, true);
+      }
+      if (release_.exchange(false)) {
+        for (auto& link : links_) {
+          for (auto* way : {&link.up, &link.down})
+            for (auto& piece : way->pieces) piece.due = Clock::now();
+        }
       }
       for (auto& link : links_) {
         if (!link.dead && link.up.readable) take(link, link.up, true);
@@ -205,7 +213,7 @@ class RedisProxy {
       }
       std::string bytes(buffer, static_cast<std::size_t>(got));
       if (up ? !note_request(link, bytes) : !note_reply(link)) return;
-      auto late = up ? held(bytes) : Nanoseconds(0);
+      auto late = up ? lateness(bytes) : Nanoseconds(0);
       if (up) note_swallowed(link, bytes);
       if (!partitioned_ && !(up ? link.mute_up : link.mute_down))
         way.pieces.push_back({due() + late, std::move(bytes)});
@@ -243,10 +251,11 @@ class RedisProxy {
     link.mute_up = swallow_from_ == Cut::request;
   }
 
-  Nanoseconds held(const std::string& bytes) {
+  Nanoseconds lateness(const std::string& bytes) {
     std::lock_guard lock(mutex_);
     if (held_mark_.empty() || bytes.find(held_mark_) == std::string::npos) return Nanoseconds(0);
     held_mark_.clear();
+    ++held_;
     return held_for_;
   }
 
@@ -277,10 +286,10 @@ class RedisProxy {
   std::uint16_t port_ = 0;
   int listener_ = -1;
   std::list<Link> links_;
-  std::atomic<bool> stopping_{false}, partitioned_{false}, reset_{false};
+  std::atomic<bool> stopping_{false}, partitioned_{false}, reset_{false}, release_{false};
   std::atomic<std::uint64_t> round_trips_{0}, connections_{0};
   std::atomic<std::int64_t> delay_{0}, stalled_until_{0};
-  std::atomic<int> cuts_{0};
+  std::atomic<int> cuts_{0}, held_{0};
   std::mutex mutex_;  ///< guards what follows
   double loss_ = 0;
   Nanoseconds hold_{};
