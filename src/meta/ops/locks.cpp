@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "meta/lock_queues.hpp"
@@ -90,6 +91,18 @@ Async<void> drop_flock(Client& client, Ino ino, std::uint64_t owner) {
   co_return outcome.applied ? done() : Result<void>(posix(EIO));
 }
 
+/// Who shares a lock and wants to have it alone lets go of it first if that cannot be at once, as flock(2) has it: two
+/// of them would wait for each other for ever.
+Async<void> try_flock_or_let_go(Client& client, Ino ino, std::uint64_t owner, bool exclusive, Look& look) {
+  auto taken = co_await try_flock(client, ino, owner, exclusive, look);
+  auto sid = client.session();
+  bool shares = std::ranges::any_of(look.held, [&](auto& held) { return is_own(held, sid, owner); });
+  if (taken || taken.error() != posix(EAGAIN) || !shares) co_return taken;
+  CO_CHECK(co_await drop_flock(client, ino, owner));
+  replace(look.held, {sid, owner, {}});
+  co_return taken;
+}
+
 Async<void> try_set_lock(Client& client, Ino ino, std::uint64_t owner, RangeLock want, Look& look) {
   co_return co_await transact<void>(client, [&](Txn& txn) -> Async<void> {
     RangeLocksKey key{ino};
@@ -131,7 +144,7 @@ Async<void> flock(Client& client, Ino ino, std::uint64_t owner, std::uint32_t ty
   bool exclusive = type == kWriteLock;
   LockWish wish{ino, LockKind::flock, client.session(), owner, whole_file(exclusive)};
   co_return co_await acquire(client, wish, wait,
-                             [&](Look& look) { return try_flock(client, ino, owner, exclusive, look); });
+                             [&](Look& look) { return try_flock_or_let_go(client, ino, owner, exclusive, look); });
 }
 
 Async<RangeLock> get_lock(Client& client, Ino ino, std::uint64_t owner, RangeLock want) {

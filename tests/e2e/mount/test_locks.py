@@ -56,6 +56,17 @@ def take_both(first, second, mine, theirs, told):
     os._exit(0)  # the end of the process releases what it has
 
 
+def share_then_take(path, mine, theirs, told):
+    """Shares a flock with the other process, then wants to have it alone."""
+    fd = os.open(path, os.O_RDWR)
+    fcntl.flock(fd, fcntl.LOCK_SH)
+    mine.set()
+    theirs.wait(30)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    told.put(os.getpid())
+    fcntl.flock(fd, fcntl.LOCK_UN)
+
+
 def whole_flock(fd):
     fcntl.flock(fd, fcntl.LOCK_EX)
 
@@ -122,6 +133,25 @@ class LocksTest(mounted.MountedTest):
         fcntl.flock(second, fcntl.LOCK_SH)
         self.busy(fcntl.flock, second, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fcntl.flock(first, fcntl.LOCK_UN)
+        fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(first)
+        os.close(second)
+
+    def test_a_shared_flock_is_let_go_to_have_it_alone(self):
+        # SEMANTICS: a flock that is shared and cannot be had alone at once is let go first, as on Linux
+        told, one, two = multiprocessing.Queue(), multiprocessing.Event(), multiprocessing.Event()
+        both = [multiprocessing.Process(target=share_then_take, args=(self.file, one, two, told)),
+                multiprocessing.Process(target=share_then_take, args=(self.file, two, one, told))]
+        for process in both:
+            process.start()
+            self.addCleanup(process.kill)
+        self.assertEqual({process.pid for process in both}, {told.get(timeout=60) for _ in both})
+        for process in both:
+            process.join(30)
+        first, second = os.open(self.file, os.O_RDWR), os.open(self.file, os.O_RDWR)
+        fcntl.flock(first, fcntl.LOCK_SH)
+        fcntl.flock(second, fcntl.LOCK_SH)
+        self.busy(fcntl.flock, first, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fcntl.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.close(first)
         os.close(second)

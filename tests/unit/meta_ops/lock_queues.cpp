@@ -271,6 +271,28 @@ TEST(LockQueues, AHolderWhoWantsMoreIsNotBehindThoseWhoWaitForIt) {
   });
 }
 
+TEST(LockQueues, TwoWhoShareAFlockMayBothWantToHaveItAlone) {
+  Volume v(Volume::plain(), {.post = true});
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    auto file = co_await v.file(kRootIno, "f");
+    CO_ASSERT_OK(file);
+    int granted = 0;
+    for (std::uint64_t owner = 1; owner <= 2; ++owner)
+      CO_ASSERT_OK(co_await flock(*v.client, *file, owner, kReadLock, true));
+    auto wait = [&](std::uint64_t owner) -> asio::awaitable<void> {
+      CO_ASSERT_OK(co_await flock(*v.client, *file, owner, kWriteLock, true));
+      ++granted;
+      CO_ASSERT_OK(co_await flock(*v.client, *file, owner, kUnlock, true));
+    };
+    TaskGroup tasks(co_await asio::this_coro::executor);
+    for (std::uint64_t owner = 1; owner <= 2; ++owner) tasks.spawn(wait(owner));
+    co_await tasks.join();
+    EXPECT_EQ(granted, 2);
+    co_await tasks.close();
+  });
+}
+
 /// On several loops, with impatient waiters: one holder at a time, and the last one who waits gets it, too.
 TEST(LockQueues, ImpatientWaitersOfSeveralLoops) {
   constexpr unsigned kLoops = 3, kEach = 4;
