@@ -12,10 +12,15 @@ namespace kiseki::vfs {
 
 namespace {
 
-constexpr std::uint32_t kUnlock = 2;                  // F_UNLCK as the kernel passes it
+constexpr std::uint32_t kShared = 0, kUnlock = 2;     // F_RDLCK and F_UNLCK as the kernel passes them
 constexpr auto kMostWait = std::chrono::seconds(30);  // for releases: as long as a request waits for a server
 constexpr std::size_t kMostLate = 10'000;             // releases tried again at a time
 constexpr auto kFirstRetry = std::chrono::milliseconds(100), kLastRetry = std::chrono::milliseconds(5000);
+
+Async<void> after(Async<void> settling, Async<void> locking) {
+  CO_CHECK(co_await std::move(settling));
+  co_return co_await std::move(locking);
+}
 
 }  // namespace
 
@@ -67,6 +72,7 @@ Answer<void> Volume::setlk(Caller, Ino kernel, HandleId id, std::uint64_t owner,
   meta::RangeLock want{.type = range.type, .pid = range.pid, .start = range.start, .end = range.end};
   Ino ino = inside(kernel);
   auto locking = meta::set_lock(client_, ino, owner, want, wait);
+  if (range.type == kShared && data_.dirty(ino)) locking = after(settle(ino), std::move(locking));
   return after_releases(ino, lock_slow(ino, range.type == kUnlock, std::move(locking)));
 }
 
@@ -75,10 +81,12 @@ Answer<void> Volume::flock(Caller, Ino kernel, HandleId id, std::uint64_t owner,
   if (auto handle = file_of(inside(kernel), id)) handle->has_flock = type != kUnlock;
   Ino ino = inside(kernel);
   auto locking = meta::flock(client_, ino, owner, type, wait);
+  if (type == kShared && data_.dirty(ino)) locking = after(settle(ino), std::move(locking));
   return after_releases(ino, lock_slow(ino, type == kUnlock, std::move(locking)));
 }
 
-// What was written under a lock is there for whoever gets it next, and who gets it sees all that was there before.
+// What was written under a lock is there for whoever gets it next, or shares it, and who gets it sees all that was
+// there before.
 Async<void> Volume::lock_slow(Ino ino, bool unlocks, Async<void> locking) {
   Result<void> written;
   if (unlocks) co_await asio::this_coro::throw_if_cancelled(false);  // a signal keeps nobody from letting go

@@ -100,6 +100,23 @@ class LockTest(unittest.TestCase):
         self.assertEqual([], problems)
         self.assertGreaterEqual(told["handovers"], HANDOVERS)
 
+    def test_who_comes_to_share_a_lock_sees_what_was_written(self):
+        # SEMANTICS: letting go of it, or of having it alone, writes out what was written, and who gets it sees that
+        for lock in (fcntl.flock, fcntl.lockf):
+            with self.subTest(lock=lock.__name__):
+                fds = [os.open(mount / "lock", os.O_RDWR) for mount in self.mounts]
+                for number in range(20):
+                    ours, theirs = fds if number % 2 else reversed(fds)
+                    lock(ours, fcntl.LOCK_EX)
+                    os.pwrite(ours, b"%08d" % number, 0)
+                    lock(ours, fcntl.LOCK_SH)
+                    lock(theirs, fcntl.LOCK_SH)
+                    self.assertEqual(b"%08d" % number, os.pread(theirs, 8, 0))
+                    for fd in fds:
+                        lock(fd, fcntl.LOCK_UN)
+                for fd in fds:
+                    os.close(fd)
+
     def test_a_hundred_waiters_cost_no_more_than_one(self):
         holder = os.open(self.mounts[0] / "lock", os.O_RDWR)
         fcntl.flock(holder, fcntl.LOCK_EX)

@@ -409,7 +409,7 @@ class Worker:
 
     def count_kept(self):
         """Under the lock of the very file, through a descriptor that stays open.
-        SEMANTICS: on Redis a lock is a point of agreement too: letting go of it writes out what was written, and who gets it sees that, through descriptors opened before as well.
+        SEMANTICS: on Redis a lock is a point of agreement too: letting go of it, or of having it alone, writes out what was written, and who gets it sees that, through descriptors opened before as well.
         """
         number, truth = self.random.randrange(LOCKED), self.truth
         if number not in self.kept:
