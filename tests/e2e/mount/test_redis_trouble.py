@@ -301,6 +301,21 @@ class TroubleTest(unittest.TestCase):
         self.server.go_on()
         new.result()
 
+    def test_many_who_wait_are_only_slow(self):
+        """All at once behind a stall: nobody is told EAGAIN, and what waits takes little memory."""
+        self.proxy.say("stall", 3000)
+        before = self.mount.resident()
+        load = Load(self.mount.path, 400)
+        time.sleep(2.5)
+        self.assertEqual(0, load.count(), "all wait")
+        self.assertLess(self.mount.resident() - before, 64 << 20)
+        time.sleep(2.5)
+        load.finish()
+        self.assertEqual([], load.refused, self.mount.log_text())
+        self.assertGreater(load.count(), 400)
+        load.check(self)
+        self.assertEqual(0, self.events("redis.away"), self.mount.log_text())
+
     def test_loss_is_only_slow(self):
         # Of 100 pieces of a stream 30 come 200 ms late, and with them all behind: what TCP makes of lost packets.
         self.proxy.say("loss", 30)

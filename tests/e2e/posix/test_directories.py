@@ -211,14 +211,6 @@ class DirectoriesTest(mounted.MountedTest):
 
 
 class LargeDirectoryTest(mounted.MountedTest):
-    def resident(self):
-        """Memory of the client, in bytes."""
-        pages = 0
-        for pid in self.mount.pids():
-            with open(f"/proc/{pid}/statm") as text:
-                pages += int(text.read().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-
     def test_a_million_entries_in_bounded_memory(self):
         """SEMANTICS: directories are listed in pages, so that a million entries need no more memory than a few thousand."""
         count = int(os.environ.get("KISEKI_ENTRIES", "1000000"))
@@ -228,12 +220,12 @@ class LargeDirectoryTest(mounted.MountedTest):
                 os.mknod(str(i))
         self.remount()
         self.assertEqual(1, sum(1 for name in os.listdir(self.path()) if name == "d"))
-        before, most, listed = self.resident(), 0, 0
+        before, most, listed = self.mount.resident(), 0, 0
         with os.scandir(self.path("d")) as listing:
             for _ in listing:
                 listed += 1
                 if listed % 50_000 == 0:
-                    most = max(most, self.resident())
+                    most = max(most, self.mount.resident())
         self.assertEqual(count, listed)
         self.assertLess(most - before, 300 << 20, "the record cache and one page are all it takes")
 

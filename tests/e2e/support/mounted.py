@@ -204,6 +204,14 @@ class Mount:
     def pids(self):
         return marked_processes(self.mark)
 
+    def resident(self):
+        """Memory of the client, in bytes."""
+        pages = 0
+        for pid in self.pids():
+            with open(f"/proc/{pid}/statm") as text:
+                pages += int(text.read().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
     def wait_gone(self, seconds=30):
         deadline = time.monotonic() + seconds
         while self.pids():

@@ -330,6 +330,37 @@ TEST(RedisTrouble, WhoIsOnlySlowKeepsItsConnection) {
   for (auto& one : all) one.join();
 }
 
+// What waits for a server that has stopped reading is bounded; what goes beyond was certainly not executed.
+TEST(RedisTrouble, ManyRequestsWaitAndTooManyAreTurnedAway) {
+  test::RedisServer server;
+  Connected client(server.url());
+  ASSERT_TRUE(client.one(Command("SET", "n", 0)));
+  server.stall();
+  std::atomic<int> done{0}, turned_away{0}, others{0};
+  auto one = [&](Client& c) -> Async<void> {
+    auto reply = co_await c.run_one(Command("INCR", "n"));
+    if (reply)
+      ++done;
+    else
+      ++(reply.error() == Errc::overloaded ? turned_away : others);
+    co_return Result<void>{};
+  };
+  auto all = [&](Client& c, int count) -> Async<void> {
+    std::vector<Async<void>> ops;
+    for (int i = 0; i < count; ++i) ops.push_back(one(c));
+    co_return co_await fan_out(std::move(ops), static_cast<std::size_t>(count));
+  };
+  constexpr int kMany = 90'000;  // 65,536 in the queue, 16,384 on their way
+  std::thread asks([&] { EXPECT_TRUE(client.runtime().wait(all(*client, kMany))); });
+  EXPECT_TRUE(soon([&] { return turned_away >= kMany - (1 << 16) - (1 << 14); }, milliseconds(20'000)));
+  EXPECT_EQ(done, 0);
+  server.resume();
+  asks.join();
+  EXPECT_EQ(others, 0);
+  EXPECT_EQ(done + turned_away, kMany);
+  EXPECT_EQ(client.one(Command("GET", "n"))->text, std::to_string(done));
+}
+
 TEST(RedisTrouble, LossSlowsButBreaksNothing) {
   Scene scene;
   Connected client(scene.proxy.url());
