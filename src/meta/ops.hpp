@@ -84,6 +84,9 @@ struct PlacedSlice {  ///< a record and the chunk it goes to
   ChunkIndex index;
   Slice slice;
 };
+/// Where records go: to their places, or one after another to the end that the file has in that moment, whatever their
+/// places say.
+enum class Placing { given, at_end };
 /// A change of attributes that goes with records of the same file, after them.
 struct AttrOrder {
   Who who;
@@ -97,11 +100,12 @@ struct WrittenSlices {
   std::vector<Chunk> chunks;  ///< each chunk touched, once
   Attr attr;
   std::error_code refused;  ///< why the AttrOrder was not carried out; the records were written
+  bool moved = false;       ///< the end was not where they were meant to be
 };
 /// Appends many records of one file in one commit, in order. Several may show parts of one slice: it then counts as
-/// many references. Errors as write_slice.
+/// many references. Errors as write_slice, and EFBIG.
 Async<WrittenSlices> write_slices(Client&, Ino ino, std::vector<PlacedSlice> records, Timestamp mtime,
-                                  std::optional<AttrOrder> with = {});
+                                  std::optional<AttrOrder> with = {}, Placing placing = Placing::given);
 struct CopiedRange {
   std::uint64_t bytes = 0;
   Attr attr;

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -45,6 +46,12 @@ class FileData {
   /// Copies `data` into the pages of an open slice; ready at once unless the buffer budget is spent. Returns
   /// data.size(). Errors: EFBIG.
   virtual Answer<std::uint32_t> write(Ino ino, std::uint64_t offset, std::span<const std::byte> data) = 0;
+  /// The same at the file's end, known to be at `end`. If other clients append too, it goes behind what they committed
+  /// first, all of it in one place.
+  virtual Answer<std::uint32_t> append(Ino ino, std::uint64_t end, std::span<const std::byte> data) = 0;
+  /// Who is told of files where something appended has gone elsewhere than it was shown while it was buffered; on any
+  /// thread. Empty: nobody, once this returns.
+  virtual void watch_moves(std::function<void(Ino)> watcher) = 0;
   /// Everything written before is stored and committed, or lost, when this returns. Errors: what was lost of this file
   /// meanwhile, or, for an open file, since it last told.
   virtual Answer<void> flush(Ino ino, LossesToldPtr told = nullptr) = 0;

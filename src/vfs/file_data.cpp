@@ -74,7 +74,13 @@ class FileDataImpl final : public FileData {
  public:
   FileDataImpl(std::shared_ptr<SliceMeta> meta, object::StorePtr store, BufferArena& arena, FileDataOptions options);
 
-  Answer<std::uint32_t> write(Ino ino, std::uint64_t offset, std::span<const std::byte> data) override;
+  Answer<std::uint32_t> write(Ino ino, std::uint64_t offset, std::span<const std::byte> data) override {
+    return write(ino, offset, data, meta::Placing::given);
+  }
+  Answer<std::uint32_t> append(Ino ino, std::uint64_t end, std::span<const std::byte> data) override {
+    return write(ino, end, data, meta::Placing::at_end);
+  }
+  void watch_moves(std::function<void(Ino)> watcher) override;
   Answer<void> flush(Ino ino, LossesToldPtr told) override;
   Async<std::optional<meta::Attr>> flush_then(Ino ino, meta::AttrOrder order) override;
   Losses& losses() override { return losses_; }
@@ -94,8 +100,12 @@ class FileDataImpl final : public FileData {
   std::function<asio::any_io_executor()> here() const;
   FileReader::Options reader_options();
   Compactor::Options compactor_options();
-  Async<std::uint32_t> write_slowly(Ino ino, std::uint64_t offset, std::span<const std::byte> data, std::size_t done);
-  Result<std::size_t> write_now(Ino ino, std::uint64_t offset, std::span<const std::byte> data, BufferPtr& spare);
+  Answer<std::uint32_t> write(Ino ino, std::uint64_t offset, std::span<const std::byte> data, meta::Placing placing);
+  Async<std::uint32_t> write_slowly(Ino ino, std::uint64_t offset, std::span<const std::byte> data, std::size_t done,
+                                    meta::Placing placing);
+  Result<std::size_t> write_now(Ino ino, std::uint64_t offset, std::span<const std::byte> data, BufferPtr& spare,
+                                meta::Placing placing);
+  void moved(Ino ino);
   Async<void> finish_flush(std::shared_ptr<FileWriter> file, std::uint64_t upto, std::uint64_t since,
                            LossesToldPtr told);
   Result<void> tell(Ino ino, std::uint64_t since, LossesTold* told);
@@ -117,6 +127,8 @@ class FileDataImpl final : public FileData {
   Losses losses_;
   WriteBackend backend_;
   WriterTable writers_;
+  std::mutex moves_guard_;  // of `moves_`
+  std::function<void(Ino)> moves_;
   Signal written_;                // wakes the tender
   std::atomic<bool> idle_{true};  // the tender sleeps until somebody writes
 };
@@ -139,6 +151,7 @@ FileDataImpl::FileDataImpl(std::shared_ptr<SliceMeta> meta, object::StorePtr sto
                options_.clock,
                here(),
                [this](Ino ino, const std::vector<SliceMeta::Length>& lengths) { return committed(ino, lengths); },
+               [this](Ino ino) { moved(ino); },
                tasks_,
                losses_,
                options_.cache_full_writes},
@@ -190,37 +203,48 @@ Async<void> FileDataImpl::shorten(Ino ino, std::vector<ChunkIndex> chunks) {
 // ---- writes -----------------------------------------------------------------------------------------------------
 
 Result<std::size_t> FileDataImpl::write_now(Ino ino, std::uint64_t offset, std::span<const std::byte> data,
-                                            BufferPtr& spare) {
+                                            BufferPtr& spare, meta::Placing placing) {
   for (;;) {
-    auto wrote = writers_.get(ino)->write(offset, data, spare);
+    auto wrote = writers_.get(ino)->write(offset, data, spare, placing);
     if (wrote.state == FileWriter::State::retired) continue;  // let go a moment ago: the table has none or a new one
     if (idle_.exchange(false, std::memory_order_acq_rel)) written_.notify_all();
     return wrote.bytes;
   }
 }
 
-Answer<std::uint32_t> FileDataImpl::write(Ino ino, std::uint64_t offset, std::span<const std::byte> data) {
+void FileDataImpl::watch_moves(std::function<void(Ino)> watcher) {
+  std::lock_guard lock(moves_guard_);
+  moves_ = std::move(watcher);
+}
+
+void FileDataImpl::moved(Ino ino) {
+  std::lock_guard lock(moves_guard_);
+  if (moves_) moves_(ino);
+}
+
+Answer<std::uint32_t> FileDataImpl::write(Ino ino, std::uint64_t offset, std::span<const std::byte> data,
+                                          meta::Placing placing) {
   if (data.size() > kMaxFileBytes || offset > kMaxFileBytes - data.size()) return posix(EFBIG);
   if (data.empty()) return Result<std::uint32_t>(0u);
   BufferPtr spare;
-  auto wrote = write_now(ino, offset, data, spare);
+  auto wrote = write_now(ino, offset, data, spare, placing);
   if (!wrote) return wrote.error();
   if (*wrote < data.size() && arena_.waiting() == 0 && cache_.make_room(options_.layout.block_bytes) > 0) {
-    auto more = write_now(ino, offset + *wrote, data.subspan(*wrote), spare);
+    auto more = write_now(ino, offset + *wrote, data.subspan(*wrote), spare, placing);
     if (!more) return more.error();
     *wrote += *more;
   }
   if (*wrote == data.size()) return Result<std::uint32_t>(static_cast<std::uint32_t>(data.size()));
-  return write_slowly(ino, offset, data, *wrote);
+  return write_slowly(ino, offset, data, *wrote, placing);
 }
 
 Async<std::uint32_t> FileDataImpl::write_slowly(Ino ino, std::uint64_t offset, std::span<const std::byte> data,
-                                                std::size_t done) {
+                                                std::size_t done, meta::Placing placing) {
   while (done < data.size()) {
     make_memory();
     CO_TRY(auto spare,
            co_await arena_.allocate(std::min<std::size_t>(options_.layout.block_bytes, data.size() - done)));
-    CO_TRY(auto wrote, write_now(ino, offset + done, data.subspan(done), spare));
+    CO_TRY(auto wrote, write_now(ino, offset + done, data.subspan(done), spare, placing));
     done += wrote;
   }
   co_return static_cast<std::uint32_t>(data.size());

@@ -44,7 +44,8 @@ FileWriter::Launch::~Launch() {
   for (auto& work : works_) backend_.tasks.spawn(backend_.here(), std::move(work));
 }
 
-FileWriter::Wrote FileWriter::write(std::uint64_t offset, std::span<const std::byte> data, BufferPtr& spare) {
+FileWriter::Wrote FileWriter::write(std::uint64_t offset, std::span<const std::byte> data, BufferPtr& spare,
+                                    meta::Placing placing) {
   Wrote wrote;
   Launch launch(backend_);
   std::lock_guard lock(mutex_);
@@ -52,34 +53,48 @@ FileWriter::Wrote FileWriter::write(std::uint64_t offset, std::span<const std::b
   if (slices_.empty()) pending_end_ = 0;
   auto now = std::chrono::steady_clock::now();
   pending_mtime_ = backend_.clock->now();
+  SlicePtr before;
   while (wrote.bytes < data.size()) {
     auto at = offset + wrote.bytes;
     auto part =
         data.subspan(wrote.bytes, std::min<std::uint64_t>(data.size() - wrote.bytes, kChunkBytes - at % kChunkBytes));
-    auto slice = slice_for(at, part.size());
+    auto slice = slice_for(at, part.size(), placing);
     auto took = slice->take(at, part, spare);
     slice->written = now;
     slice->mtime = pending_mtime_;
     wrote.bytes += took;
     while (auto piece = slice->writer.take_full_block()) send(slice, std::move(*piece), launch);
+    if (before) keep_together(before, slice, launch);
     if (took < part.size()) break;
     if (!slice->has_room(1) || (at + took) % kChunkBytes == 0) freeze(slice, launch);
+    before = slice;
   }
   if (wrote.bytes > 0) pending_end_ = std::max(pending_end_, offset + wrote.bytes);
   return wrote;
 }
 
+/// What one append left in two slices is committed at once, so that nobody else's comes in between. The second takes no
+/// more: it would hold up the first.
+void FileWriter::keep_together(const SlicePtr& first, const SlicePtr& second, Launch& launch) {
+  first->goes_on = first->placing == meta::Placing::at_end && second->placing == first->placing;
+  if (first->goes_on) freeze(second, launch);
+}
+
 /// The open slice a write goes to: from the newest back, one that the write continues or changes, unless a newer one
 /// overlaps (it must stay on top); with too many open, the newest takes anything.
-FileWriter::SlicePtr FileWriter::slice_for(std::uint64_t at, std::size_t bytes) {
+FileWriter::SlicePtr FileWriter::slice_for(std::uint64_t at, std::size_t bytes, meta::Placing placing) {
   auto end = at + bytes;
   for (auto slice = slices_.rbegin(); slice != slices_.rend(); ++slice) {
     auto& one = **slice;
-    bool fits = one.continues_at(at) || one.covers(at, end) || (open_ >= kMostOpen && one.number + 1 == next_number_);
-    if (fits && one.has_room(bytes)) return *slice;
+    bool fits = one.placing == placing && (one.continues_at(at) || one.covers(at, end));
+    bool takes_any = open_ >= kMostOpen && one.number + 1 == next_number_;
+    if ((fits || takes_any) && one.has_room(bytes)) {
+      if (one.placing != placing) one.placing = meta::Placing::given;
+      return *slice;
+    }
     if (one.overlaps(at, end)) break;
   }
-  slices_.push_back(std::make_shared<PendingSlice>(next_number_++, backend_.layout, backend_.arena,
+  slices_.push_back(std::make_shared<PendingSlice>(next_number_++, placing, backend_.layout, backend_.arena,
                                                    std::chrono::steady_clock::now()));
   ++open_;
   return slices_.back();
@@ -150,18 +165,23 @@ void FileWriter::commit_if_ready(Launch& launch) {
   launch.add(commit_ready(shared_from_this()));
 }
 
-/// The slices at the front whose blocks are all stored, in order; few enough for one commit. An order goes with the
-/// last of those it comes after.
+bool FileWriter::joins(const PendingSlice& slice, const Ready& ready) const {
+  if (!slice.frozen || slice.uploading > 0 || (after_ && slice.number >= after_->upto)) return false;
+  return ready.slices.empty() || slice.placing == ready.slices.front()->placing;
+}
+
+/// The slices at the front whose blocks are all stored, in order; few enough for one commit, and of one kind. An order
+/// goes with the last of those it comes after.
 FileWriter::Ready FileWriter::ready_slices() {
   Ready ready;
   std::size_t records = 0;
   std::lock_guard lock(mutex_);
   for (const auto& slice : slices_) {
-    if (!slice->frozen || slice->uploading > 0 || records > kRecordsAtOnce) break;
-    if (after_ && slice->number >= after_->upto) break;
+    if (!joins(*slice, ready) || records > kRecordsAtOnce) break;
     ready.slices.push_back(slice);
     records += slice->records().size();
   }
+  if (!ready.slices.empty() && ready.slices.back()->goes_on) ready.slices.pop_back();
   if (ready.slices.empty())
     committing_ = false;
   else if (after_ && ready.slices.back()->number + 1 == after_->upto)
@@ -246,8 +266,10 @@ Async<void> FileWriter::commit(std::span<const SlicePtr> slices, OrderAfterWrite
   }
   if (records.empty()) co_return Result<void>{};  // a slice that never got memory for its first byte
   auto order = after ? std::optional(after->order) : std::nullopt;
-  CO_TRY(auto written, co_await backend_.meta->write_slices(ino_, std::move(records), mtime_of_commit(slices), order));
+  CO_TRY(auto written, co_await backend_.meta->write_slices(ino_, std::move(records), mtime_of_commit(slices), order,
+                                                            slices.front()->placing));
   if (after) after->outcome = written.attr;
+  if (written.moved) backend_.moved(ino_);
   auto compacting = backend_.committed(ino_, written.chunks);
   if (!compacting.ready()) CO_CHECK(co_await compacting.later());
   co_return Result<void>{};

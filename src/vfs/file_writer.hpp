@@ -32,6 +32,8 @@ struct WriteBackend {
   std::function<asio::any_io_executor()> here;
   /// Records were appended to these chunks; what it returns is done before the file's next commit.
   std::function<Answer<void>(Ino, const std::vector<SliceMeta::Length>&)> committed;
+  /// What was appended has gone elsewhere: it is not to be found where it was while it was buffered.
+  std::function<void(Ino)> moved;
   TaskGroup& tasks;
   Losses& losses;
   bool cache_full_writes = false;         ///< keep full blocks in memory after their upload
@@ -47,8 +49,9 @@ struct OrderAfterWrites {
 
 /// One file's writes on their way: slices in order of creation. Blocks are uploaded as soon as they are full; a slice
 /// is frozen (flush, age, size) and then committed, strictly in order of creation, once all its blocks are stored. So
-/// the file's length grows in order, and later writes cover earlier ones. Any loop may call; the mutex is never held
-/// across an await, and a copy under it is at most one request.
+/// the file's length grows in order, and later writes cover earlier ones. What is appended gets slices of its own,
+/// whose place is the file's end at their commit. Any loop may call; the mutex is never held across an await, and a
+/// copy under it is at most one request.
 class FileWriter : public std::enable_shared_from_this<FileWriter> {
  public:
   FileWriter(Ino ino, WriteBackend& backend) : ino_(ino), backend_(backend) {}
@@ -58,8 +61,9 @@ class FileWriter : public std::enable_shared_from_this<FileWriter> {
     State state = State::alive;  ///< retired: ask the table for the file's next writer
     std::size_t bytes = 0;       ///< copied; less than all for want of memory
   };
-  /// Copies into open slices. `spare` is used before new memory is asked for.
-  Wrote write(std::uint64_t offset, std::span<const std::byte> data, BufferPtr& spare);
+  /// Copies into open slices. `spare` is used before new memory is asked for. `at_end`: `offset` is where the file is
+  /// known to end; what others append meanwhile comes before it.
+  Wrote write(std::uint64_t offset, std::span<const std::byte> data, BufferPtr& spare, meta::Placing placing);
 
   struct FlushPoint {
     State state = State::alive;
@@ -100,7 +104,8 @@ class FileWriter : public std::enable_shared_from_this<FileWriter> {
     WriteBackend& backend_;
     std::vector<asio::awaitable<void>> works_;
   };
-  SlicePtr slice_for(std::uint64_t at, std::size_t bytes);
+  SlicePtr slice_for(std::uint64_t at, std::size_t bytes, meta::Placing placing);
+  void keep_together(const SlicePtr& first, const SlicePtr& second, Launch& launch);
   void freeze(const SlicePtr& slice, Launch& launch);
   void send(const SlicePtr& slice, chunk::SliceWriter::Piece piece, Launch& launch);
   void commit_if_ready(Launch& launch);
@@ -111,6 +116,7 @@ class FileWriter : public std::enable_shared_from_this<FileWriter> {
     std::vector<SlicePtr> slices;
     std::shared_ptr<OrderAfterWrites> after;  ///< goes with them
   };
+  bool joins(const PendingSlice& slice, const Ready& ready) const;
   Ready ready_slices();
   void committed(std::size_t slices);
   asio::awaitable<void> settle(Ready ready);

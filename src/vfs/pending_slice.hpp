@@ -21,8 +21,8 @@ namespace kiseki::vfs {
 class PendingSlice {
  public:
   using Time = std::chrono::steady_clock::time_point;
-  PendingSlice(std::uint64_t number_in_file, chunk::BlockLayout layout, BufferArena& arena, Time now)
-      : number(number_in_file), started(now), written(now), writer(layout, arena) {}
+  PendingSlice(std::uint64_t number_in_file, meta::Placing at, chunk::BlockLayout layout, BufferArena& arena, Time now)
+      : number(number_in_file), placing(at), started(now), written(now), writer(layout, arena) {}
 
   /// Takes bytes for file range [at, at + data.size()), which does not cross a chunk border: changes in place what may
   /// still change, appends the rest. Returns how far it came; less than all only for want of memory. `spare` is used up
@@ -41,6 +41,8 @@ class PendingSlice {
 
   // Life of the slice; changed by its file only.
   const std::uint64_t number;  ///< creation order in the file: also the order of commits
+  meta::Placing placing;       ///< at_end: appended, and nothing else; where exactly its commit decides
+  bool goes_on = false;  ///< at_end: the next slice begins with the rest of what was appended last, and belongs to it
   Time started, written;
   chunk::SliceWriter writer;
   bool frozen = false;        ///< takes no more bytes; the last block was handed out

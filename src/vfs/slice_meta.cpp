@@ -14,12 +14,12 @@ class ClientSliceMeta final : public SliceMeta {
   Async<Slices> read_slices(Ino ino, ChunkIndex index) override { return meta::read_slices(client_, ino, index); }
 
   Async<Written> write_slices(Ino ino, std::vector<Placed> records, Timestamp mtime,
-                              std::optional<meta::AttrOrder> with) override {
+                              std::optional<meta::AttrOrder> with, meta::Placing placing) override {
     std::vector<meta::PlacedSlice> placed;
     placed.reserve(records.size());
     for (const auto& [index, slice] : records) placed.push_back({index, slice});
-    CO_TRY(auto done, co_await meta::write_slices(client_, ino, std::move(placed), mtime, with));
-    Written written{{}, done.refused ? Result<Attr>(done.refused) : Result<Attr>(done.attr)};
+    CO_TRY(auto done, co_await meta::write_slices(client_, ino, std::move(placed), mtime, with, placing));
+    Written written{{}, done.refused ? Result<Attr>(done.refused) : Result<Attr>(done.attr), done.moved};
     for (const auto& [index, now, added] : done.chunks) written.chunks.push_back({index, now, added});
     co_return written;
   }

@@ -33,11 +33,12 @@ class SliceMeta {
   struct Written {
     std::vector<Length> chunks;  ///< each chunk touched, once
     Result<Attr> attr;           ///< after, with what was ordered; or why that was refused
+    bool moved = false;          ///< other clients have appended: the records are not where they were meant to be
   };
   /// Appends the records in order, all or none, and grows the file over them; then does what is ordered, in the same
   /// commit. ENOENT when the inode is gone, ENOSPC/EDQUOT over a limit.
   virtual Async<Written> write_slices(Ino ino, std::vector<Placed> records, Timestamp mtime,
-                                      std::optional<meta::AttrOrder> with) = 0;
+                                      std::optional<meta::AttrOrder> with, meta::Placing placing) = 0;
   /// Replaces records [first, first + count) of a chunk that still begins with `seen` by those of a new slice. ESTALE
   /// when it does not: then the new slice is released.
   virtual Async<void> compacted(Ino ino, ChunkIndex index, Slices seen, std::uint32_t first, std::uint32_t count,

@@ -16,12 +16,16 @@ Volume::Volume(meta::Client& client, FileData& data, asio::any_io_executor backg
       late_releases_(background) {
   client_.set_open_inodes(this);
   client_.cache().watch_slices([this](Ino ino) { data_.invalidate(ino); });
+  data_.watch_moves([this](Ino ino) {
+    if (auto* kernel = kernel_.load()) kernel->forget_data(outside(ino), 0, 0);
+  });
   if (!options_.resumed) return;
   for (auto ino : *options_.resumed) left_open_.add(ino);
 }
 
 Volume::~Volume() {
   client_.cache().watch_slices({});
+  data_.watch_moves({});
   client_.set_open_inodes(nullptr);
 }
 

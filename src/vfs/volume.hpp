@@ -202,13 +202,18 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   std::uint64_t append_at(Ino ino, std::uint64_t offset, std::uint64_t end) const;
   Async<std::uint32_t> append_slow(Caller caller, std::shared_ptr<FileHandle> handle, std::uint64_t offset,
                                    std::span<const std::byte> data, std::uint32_t open_flags, bool kill_suidgid);
-  Answer<std::uint32_t> write_at(Caller caller, std::shared_ptr<FileHandle> handle, std::uint64_t offset,
-                                 std::span<const std::byte> data, std::uint32_t open_flags, bool kill_suidgid);
+  struct Written {
+    std::uint64_t offset;
+    std::span<const std::byte> data;
+    meta::Placing placing = meta::Placing::given;
+  };
+  Answer<std::uint32_t> write_at(Caller caller, std::shared_ptr<FileHandle> handle, Written what,
+                                 std::uint32_t open_flags, bool kill_suidgid);
+  Answer<std::uint32_t> buffer(Ino ino, const Written& what);
   Async<ReadReply> read_slow(std::shared_ptr<FileHandle> handle, std::uint64_t offset, std::uint32_t size);
   Async<ReadReply> read_touching(std::shared_ptr<FileHandle> handle, std::uint64_t offset, std::uint32_t size);
   Async<ReadReply> read_held(std::shared_ptr<FileHandle> handle, Async<ReadReply> reading);
-  Async<std::uint32_t> write_killing_suid(meta::Who who, std::shared_ptr<FileHandle> handle, std::uint64_t offset,
-                                          std::span<const std::byte> data);
+  Async<std::uint32_t> write_killing_suid(meta::Who who, std::shared_ptr<FileHandle> handle, Written what);
   Async<std::uint32_t> write_durably(std::shared_ptr<FileHandle> handle, Answer<std::uint32_t> writing);
   Async<void> flush_slow(std::shared_ptr<FileHandle> handle, std::uint64_t lock_owner, Answer<void> flushing);
   Async<void> release_slow(std::shared_ptr<FileHandle> handle, std::uint64_t lock_owner, bool release_flock,

@@ -387,8 +387,9 @@ Answer<std::uint32_t> Volume::write(Caller caller, Ino kernel, HandleId id, std:
     auto now = readable(handle->ino);
     if (!now) return append_slow(caller, std::move(handle), offset, data, open_flags, kill_suidgid);
     offset = append_at(handle->ino, offset, now->length);
+    return write_at(caller, std::move(handle), {offset, data, meta::Placing::at_end}, open_flags, kill_suidgid);
   }
-  return write_at(caller, std::move(handle), offset, data, open_flags, kill_suidgid);
+  return write_at(caller, std::move(handle), {offset, data}, open_flags, kill_suidgid);
 }
 
 Async<std::uint32_t> Volume::append_slow(Caller caller, std::shared_ptr<FileHandle> handle, std::uint64_t offset,
@@ -396,19 +397,24 @@ Async<std::uint32_t> Volume::append_slow(Caller caller, std::shared_ptr<FileHand
   auto pending = data_.pending_length(handle->ino).value_or(0);
   CO_TRY(auto attr, co_await or_stale(meta::getattr(client_, handle->ino)));
   offset = append_at(handle->ino, offset, std::max(attr.length, pending));
-  auto writing = write_at(caller, std::move(handle), offset, data, open_flags, kill_suidgid);
+  auto writing = write_at(caller, std::move(handle), {offset, data, meta::Placing::at_end}, open_flags, kill_suidgid);
   co_return co_await std::move(writing).get();
 }
 
-Answer<std::uint32_t> Volume::write_at(Caller caller, std::shared_ptr<FileHandle> handle, std::uint64_t offset,
-                                       std::span<const std::byte> data, std::uint32_t open_flags, bool kill_suidgid) {
+Answer<std::uint32_t> Volume::buffer(Ino ino, const Written& what) {
+  if (what.placing == meta::Placing::at_end) return data_.append(ino, what.offset, what.data);
+  return data_.write(ino, what.offset, what.data);
+}
+
+Answer<std::uint32_t> Volume::write_at(Caller caller, std::shared_ptr<FileHandle> handle, Written what,
+                                       std::uint32_t open_flags, bool kill_suidgid) {
   if (kill_suidgid) {
     auto hit = client_.cached_attr(handle->ino);
     kill_suidgid = !hit || (hit->mode & 06000);
   }
-  told_.written(handle->ino, offset + data.size());
-  auto writing = kill_suidgid ? Answer<std::uint32_t>(write_killing_suid(who(caller), handle, offset, data))
-                              : data_.write(handle->ino, offset, data);
+  told_.written(handle->ino, what.offset + what.data.size());
+  auto writing =
+      kill_suidgid ? Answer<std::uint32_t>(write_killing_suid(who(caller), handle, what)) : buffer(handle->ino, what);
   bool durable = (open_flags & O_DSYNC) && (handle->direct || (open_flags & O_DIRECT));
   return durable ? Answer<std::uint32_t>(write_durably(std::move(handle), std::move(writing))) : std::move(writing);
 }
@@ -420,12 +426,11 @@ Async<std::uint32_t> Volume::write_durably(std::shared_ptr<FileHandle> handle, A
   co_return wrote;
 }
 
-Async<std::uint32_t> Volume::write_killing_suid(meta::Who who, std::shared_ptr<FileHandle> handle, std::uint64_t offset,
-                                                std::span<const std::byte> data) {
+Async<std::uint32_t> Volume::write_killing_suid(meta::Who who, std::shared_ptr<FileHandle> handle, Written what) {
   meta::AttrChange change{.set = 0, .to = {}, .kill_suidgid = true};
   CO_CHECK(co_await meta::setattr(client_, who, handle->ino, change));
   mode_changed(handle->ino);
-  auto writing = data_.write(handle->ino, offset, data);
+  auto writing = buffer(handle->ino, what);
   co_return co_await std::move(writing).get();
 }
 

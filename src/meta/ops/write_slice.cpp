@@ -18,6 +18,25 @@ struct Batch {
   std::uint64_t end = 0;  ///< of the furthest byte written
 };
 
+/// The records one after another from `end` on, cut where a chunk ends.
+Result<std::vector<PlacedSlice>> placed_from(std::uint64_t end, const std::vector<PlacedSlice>& records) {
+  std::vector<PlacedSlice> placed;
+  for (auto [index, slice] : records) {
+    if (end > kMaxFileBytes - slice.len) return posix(EFBIG);
+    for (auto left = slice.len; left > 0;) {
+      slice.pos = static_cast<std::uint32_t>(end % kChunkBytes);
+      slice.len = static_cast<std::uint32_t>(std::min<std::uint64_t>(left, kChunkBytes - slice.pos));
+      placed.push_back({ChunkIndex{static_cast<std::uint32_t>(end / kChunkBytes)}, slice});
+      slice.off += slice.len;
+      left -= slice.len;
+      end += slice.len;
+    }
+  }
+  return placed;
+}
+
+std::uint64_t begin_of(const PlacedSlice& record) { return record.index.value * kChunkBytes + record.slice.pos; }
+
 Result<Batch> batch_of(const std::vector<PlacedSlice>& records) {
   Batch batch;
   for (const auto& [index, slice] : records) {
@@ -63,14 +82,23 @@ Async<Attr> write_in(Txn& txn, Ino ino, const Batch& batch, Timestamp mtime, std
 }  // namespace
 
 Async<WrittenSlices> write_slices(Client& client, Ino ino, std::vector<PlacedSlice> records, Timestamp mtime,
-                                  std::optional<AttrOrder> with) {
+                                  std::optional<AttrOrder> with, Placing placing) {
   OpTimer timer(OpName::write);
   std::optional<OpTimer> setting;
   if (with) setting.emplace(OpName::setattr);
   CO_TRY(auto batch, batch_of(records));
   std::vector<std::int64_t> returned;
   std::error_code refused;
+  bool moved = false;
   CO_TRY(auto attr, co_await transact<Attr>(client, [&](Txn& txn) -> Async<Attr> {
+           if (placing == Placing::at_end) {
+             CO_CHECK(co_await txn.load(AttrKey{ino}));
+             auto* before = txn.attr(ino);
+             if (!before) co_return posix(ENOENT);
+             CO_TRY(auto placed, placed_from(before->length, records));
+             CO_TRY(batch, batch_of(placed));
+             moved = begin_of(placed.front()) != begin_of(records.front());
+           }
            CO_TRY(auto after, co_await write_in(txn, ino, batch, mtime, returned));
            if (!with) co_return after;
            auto set = co_await setattr_in(txn, with->who, ino, with->change);
@@ -81,6 +109,7 @@ Async<WrittenSlices> write_slices(Client& client, Ino ino, std::vector<PlacedSli
   WrittenSlices written;
   written.attr = attr;
   written.refused = refused;
+  written.moved = moved;
   auto records_now = returned.begin();
   for (const auto& [index, slices] : batch.appends)
     written.chunks.push_back(

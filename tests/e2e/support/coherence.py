@@ -6,7 +6,8 @@ each change. Names and attributes may be as old as the kernel's timeouts allow; 
 * whoever opens a file after another closed it reads all of what was written (close-to-open), also where only a part of it was;
 * a name that is renamed over always opens, as one whole version, never an older one than seen before;
 * of many who make one name with O_EXCL, mkdir, link or a rename that replaces nothing, one at a time succeeds;
-* under a lock, appending loses nothing and counting counts, through one descriptor that stays open too;
+* appending loses nothing, without any lock;
+* under a lock, appending keeps the order and counting counts, through one descriptor that stays open too;
 * what is renamed to and fro exists exactly once in the end.
 """
 import ctypes
@@ -28,6 +29,7 @@ SLACK = 1.5      # a busy machine runs nobody for a while
 SLOTS = REWRITTEN = PATCHED = CONTESTED = LOCKED = 4
 NAMES, TOKENS, FOLDERS = 24, 16, 4
 RECORDS = 700    # of a file that is patched
+MOST_WORKERS = 16
 LAST = 4096      # so many times of changes are remembered
 
 
@@ -111,6 +113,7 @@ class Truth:
         self.holder = numbers(CONTESTED * 4)
         self.in_section = numbers(LOCKED * 2)
         self.counted, self.appended = numbers(LOCKED * 2), numbers(LOCKED)
+        self.appended_freely = numbers(LOCKED * MOST_WORKERS)
         self.done, self.last_mount, self.handovers = numbers(1), numbers(LOCKED * 2), numbers(1)
         self.slot_locks = [fork.Lock() for _ in range(SLOTS)]
         self.file_locks = [fork.Lock() for _ in range(REWRITTEN)]
@@ -135,9 +138,9 @@ class Truth:
             with open(os.path.join(top, f"part{i}"), "wb") as file:
                 file.write(b"".join(record(b"part", i, 0, index, 0) for index in range(RECORDS)))
         for i in range(LOCKED):
-            for name in (f"log{i}", f"flock{i}", f"posix{i}", f"kept{i}"):
+            for name in (f"log{i}", f"free{i}", f"flock{i}", f"posix{i}", f"kept{i}"):
                 with open(os.path.join(top, "locks", name), "wb") as file:
-                    file.write(b"0".zfill(12) if name[0] != "l" else b"")
+                    file.write(b"0".zfill(12) if name[:3] not in ("log", "fre") else b"")
 
 
 class Worker:
@@ -150,7 +153,7 @@ class Worker:
         self.seen = [0] * SLOTS
         self.kept = {}
         self.roles = [self.replace, self.read_slot, self.read_slot, self.rewrite, self.read_rewritten, self.read_rewritten, self.patch,
-                      self.read_patched, self.read_patched, self.change_name, self.watch_name, self.list_names, self.contest, self.move_token, self.append, self.count, self.count_kept]
+                      self.read_patched, self.read_patched, self.change_name, self.watch_name, self.list_names, self.contest, self.move_token, self.append, self.append_freely, self.count, self.count_kept]
 
     def path(self, *names):
         return os.path.join(self.top, *names)
@@ -394,6 +397,17 @@ class Worker:
         fcntl.flock(guard, fcntl.LOCK_UN)
         os.close(guard)
 
+    def append_freely(self):
+        """A few records, some in one write."""
+        number, truth = self.random.randrange(LOCKED), self.truth
+        place = self.number * LOCKED + number
+        fd = os.open(self.path("locks", f"free{number}"), os.O_WRONLY | os.O_APPEND)
+        for _ in range(self.random.randrange(1, 4)):
+            count, first = self.random.randrange(1, 4), truth.appended_freely[place]
+            os.write(fd, b"".join(record(b"free", number, self.number, first + i, 0) for i in range(count)))
+            truth.appended_freely[place] += count
+        os.close(fd)
+
     def count(self):
         """Under a record lock, the file opened anew."""
         number, truth = self.random.randrange(LOCKED), self.truth
@@ -455,6 +469,21 @@ def check_end(truth):
             if order != list(range(truth.appended[i])):
                 problems.append(f"{top}: log{i} has {len(order)} records, {truth.appended[i]} were appended; "
                                 f"missing {sorted(set(range(truth.appended[i])) - set(order))[:10]}")
+            problems += check_free_appends(truth, top, i)
+    return problems
+
+
+def check_free_appends(truth, top, number):
+    """Each worker's records, in its order."""
+    free = read_whole(os.path.join(top, "locks", f"free{number}"))
+    lines = [free[at:at + RECORD].split() for at in range(0, len(free), RECORD)]
+    problems = []
+    for worker in range(MOST_WORKERS):
+        order = [int(line[3]) for line in lines if len(line) == 5 and int(line[2]) == worker]
+        count = truth.appended_freely[worker * LOCKED + number]
+        if order != list(range(count)):
+            missing = sorted(set(range(count)) - set(order))[:10]
+            problems.append(f"{top}: free{number} has {len(order)} records of worker {worker}, {count} were appended; missing {missing}")
     return problems
 
 
@@ -513,8 +542,7 @@ def run(mounts, seconds, seed, trash, workers_each=3):
                for mount in range(len(mounts)) for i in range(workers_each)]
     problems = supervise(truth, started, seconds + 120)
     told = {"steps": truth.done[0], "replaced": sum(truth.published), "rewritten": sum(truth.written), "patched": sum(truth.patched),
-            "appended": sum(truth.appended),
-            "counted": sum(truth.counted), "handovers": truth.handovers[0]}
+            "appended": sum(truth.appended), "appended_freely": sum(truth.appended_freely), "counted": sum(truth.counted), "handovers": truth.handovers[0]}
     if not problems:
         problems = check_end(truth)
     return problems, told

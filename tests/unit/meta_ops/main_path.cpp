@@ -65,6 +65,52 @@ TEST(MetaOps, AnEmptyFileThatWasWrittenOnceStillHasDataToRelease) {
   });
 }
 
+TEST(MetaOps, WhatIsAppendedGoesToTheEndThatTheFileHasThen) {
+  Volume v;
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    auto file = co_await v.file(kRootIno, "f");
+    CO_ASSERT_OK(file);
+    auto append = [&](std::uint32_t meant_at, std::vector<std::uint32_t> lengths) -> Async<WrittenSlices> {
+      std::vector<PlacedSlice> records;
+      for (auto len : lengths) {
+        CO_TRY(auto id, co_await v.client->new_slice_id());
+        records.push_back({ChunkIndex{0}, {meant_at, id, len, 0, len}});
+        meant_at += len;
+      }
+      co_return co_await write_slices(*v.client, *file, std::move(records), v.clock->now(), {}, Placing::at_end);
+    };
+    auto first = co_await append(0, {100});
+    CO_ASSERT_OK(first);
+    EXPECT_FALSE(first->moved);
+    auto second = co_await append(30, {50, 20});
+    CO_ASSERT_OK(second);
+    EXPECT_TRUE(second->moved);
+    EXPECT_EQ(second->attr.length, 170u);
+    auto slices = co_await read_slices(*v.client, *file, ChunkIndex{0});
+    CO_ASSERT_OK(slices);
+    CO_ASSERT_TRUE(slices->size() == 3);
+    EXPECT_EQ((*slices)[1].pos, 100u);
+    EXPECT_EQ((*slices)[2].pos, 150u);
+
+    CO_ASSERT_OK(co_await truncate(*v.client, v.root, *file, kChunkBytes - 30, false));
+    auto across = co_await append(170, {100});
+    CO_ASSERT_OK(across);
+    EXPECT_EQ(across->chunks.size(), 2u);
+    EXPECT_EQ(across->attr.length, kChunkBytes + 70);
+    auto rest = co_await read_slices(*v.client, *file, ChunkIndex{1});
+    CO_ASSERT_OK(rest);
+    CO_ASSERT_TRUE(rest->size() == 1);
+    EXPECT_EQ((*rest)[0], (Slice{0, (*rest)[0].id, 100, 30, 70}));
+    auto refs = co_await v.record(SliceRefKey{(*rest)[0].id, 100});
+    EXPECT_EQ(std::get<SliceRef>(refs).refs, 2) << "two records show it";
+
+    CO_ASSERT_OK(co_await truncate(*v.client, v.root, *file, kMaxFileBytes - 10, false));
+    EXPECT_EQ((co_await append(0, {11})).error(), posix(EFBIG));
+    CO_ASSERT_OK(co_await append(0, {10}));
+  });
+}
+
 TEST(MetaOps, WritesGrowFilesAndCount) {
   Volume v;
   kiseki::test::run([&]() -> asio::awaitable<void> {

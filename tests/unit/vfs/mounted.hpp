@@ -62,6 +62,10 @@ class PlainData final : public FileData {
     unflushed[ino] = std::max<std::uint64_t>(unflushed[ino], offset + data.size());
     return Result<std::uint32_t>(static_cast<std::uint32_t>(data.size()));
   }
+  Answer<std::uint32_t> append(Ino ino, std::uint64_t end, std::span<const std::byte> data) override {
+    return write(ino, end, data);
+  }
+  void watch_moves(std::function<void(Ino)> watcher) override { moved = std::move(watcher); }
   Answer<void> flush(Ino ino, LossesToldPtr told) override {
     return commit(ino, told ? told->count.load() : lost.count(), std::move(told));
   }
@@ -103,6 +107,7 @@ class PlainData final : public FileData {
   std::map<Ino, int> invalidated;
   std::function<void(Ino)> when_asked = {};  ///< before it is told what is pending
   mutable std::function<void(Ino)> asked;    ///< the next time, for what is buffered
+  std::function<void(Ino)> moved = {};       ///< something appended has gone elsewhere
   std::function<void()> losses_asked = {};   ///< before it answers with its losses
   Losses lost;
 

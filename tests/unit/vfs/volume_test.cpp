@@ -328,6 +328,16 @@ TEST(Volume, AFileThatOthersMadeShorterIsWrittenPastThePageCache) {
   });
 }
 
+TEST(Volume, TheKernelForgetsWhereSomethingAppendedSeemedToBe) {
+  with_volume([](Mounted& m) -> asio::awaitable<void> {
+    FakeKernel kernel;
+    m.volume->attached(kernel);
+    m.data->moved(Ino{5});
+    EXPECT_EQ(kernel.data, (std::vector<std::pair<Ino, std::uint64_t>>{{Ino{5}, 0}}));
+    co_return;
+  });
+}
+
 TEST(Volume, ANameThatIsAboutToBeMadeIsLookedUpAnew) {
   with_volume([](Mounted& m) -> asio::awaitable<void> {
     m.engine->late = true;

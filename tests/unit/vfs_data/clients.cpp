@@ -52,6 +52,73 @@ TEST(Clients, WhatAnotherOverwroteIsReadOnceItsAttributesTell) {
   });
 }
 
+TEST(Clients, WhatBothAppendIsThere) {
+  Rig rig;
+  fake::with(rig, [&]() -> asio::awaitable<void> {
+    Other other(rig);
+    int moved = 0, moved_there = 0;
+    rig.data->watch_moves([&](Ino) { ++moved; });
+    other.data->watch_moves([&](Ino) { ++moved_there; });
+    auto mine = pattern(1000, 1), theirs = pattern(700, 2), more = pattern(300, 3);
+    CO_ASSERT_OK(co_await rig.append(kFile, 0, mine));
+    CO_ASSERT_OK(co_await other.data->append(kFile, 0, theirs).get());
+    CO_ASSERT_OK(co_await other.data->flush(kFile).get());
+    CO_ASSERT_OK(co_await rig.append(kFile, 1000, more));
+    EXPECT_EQ(rig.meta->lengths_[kFile], 700u);
+    CO_ASSERT_OK(co_await rig.flush(kFile));
+    EXPECT_EQ(moved_there, 0);
+    EXPECT_EQ(moved, 1);
+    auto all = theirs;
+    all.insert(all.end(), mine.begin(), mine.end());
+    all.insert(all.end(), more.begin(), more.end());
+    auto seen = co_await read(rig, 2000, version(2000, 1, 1));
+    CO_ASSERT_OK(seen);
+    EXPECT_TRUE(*seen == all);
+    rig.data->watch_moves({});
+    other.data->watch_moves({});
+    CO_ASSERT_OK(co_await other.data->close());
+  });
+}
+
+TEST(Clients, WhatIsWrittenToItsPlaceStaysThereBesideWhatIsAppended) {
+  Rig rig;
+  fake::with(rig, [&]() -> asio::awaitable<void> {
+    Other other(rig);
+    auto first = pattern(1000, 1), theirs = pattern(500, 2), mine = pattern(400, 3), head = pattern(100, 4);
+    CO_ASSERT_OK(co_await rig.write(kFile, 0, first));
+    CO_ASSERT_OK(co_await rig.flush(kFile));
+    CO_ASSERT_OK(co_await rig.append(kFile, 1000, mine));
+    CO_ASSERT_OK(co_await rig.write(kFile, 0, head));
+    CO_ASSERT_OK(co_await other.data->append(kFile, 1000, theirs).get());
+    CO_ASSERT_OK(co_await other.data->flush(kFile).get());
+    CO_ASSERT_OK(co_await rig.flush(kFile));
+    auto all = first;
+    std::copy(head.begin(), head.end(), all.begin());
+    all.insert(all.end(), theirs.begin(), theirs.end());
+    all.insert(all.end(), mine.begin(), mine.end());
+    auto seen = co_await read(rig, 1900, version(1900, 1, 1));
+    CO_ASSERT_OK(seen);
+    EXPECT_TRUE(*seen == all);
+    CO_ASSERT_OK(co_await other.data->close());
+  });
+}
+
+TEST(Clients, WhatWasAppendedAtOnceIsNotTornWhereAChunkEnds) {
+  Rig rig;
+  fake::with(rig, [&]() -> asio::awaitable<void> {
+    auto end = kChunkBytes - 1000;
+    rig.meta->lengths_[kFile] = end;
+    auto bytes = pattern(3000, 1), more = pattern(10, 2);
+    CO_ASSERT_OK(co_await rig.append(kFile, end, bytes));
+    CO_ASSERT_OK(co_await rig.append(kFile, end + 3000, more));
+    while (rig.meta->commits == 0) co_await sleep_for(std::chrono::milliseconds(1));
+    EXPECT_EQ(rig.meta->lengths_[kFile], end + 3000) << "both halves, though the second is not full";
+    CO_ASSERT_OK(co_await rig.flush(kFile));
+    EXPECT_EQ(rig.meta->commits, 2);
+    EXPECT_EQ(rig.meta->lengths_[kFile], end + 3010);
+  });
+}
+
 TEST(Clients, WhatAnotherAppendedIsNotZeros) {
   Rig rig;
   fake::with(rig, [&]() -> asio::awaitable<void> {

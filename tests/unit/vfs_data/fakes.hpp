@@ -33,7 +33,7 @@ class Meta final : public SliceMeta {
     co_return chunks[{ino, index}];
   }
   Async<Written> write_slices(Ino ino, std::vector<Placed> records, Timestamp mtime,
-                              std::optional<meta::AttrOrder> with) override {
+                              std::optional<meta::AttrOrder> with, meta::Placing placing) override {
     if (before_write) co_await before_write();
     std::lock_guard lock(mutex);
     ++commits;
@@ -46,6 +46,7 @@ class Meta final : public SliceMeta {
     Written written;
     auto& lengths = written.chunks;
     if (with) ++ordered, written.attr = with->change.to;
+    if (placing == meta::Placing::at_end) written.moved = to_end(lengths_[ino], records);
     for (const auto& [index, slice] : records) {
       EXPECT_GT(slice.len, 0u);
       EXPECT_LE(std::uint64_t{slice.pos} + slice.len, kChunkBytes);
@@ -92,6 +93,24 @@ class Meta final : public SliceMeta {
   std::size_t records(Ino ino, ChunkIndex index) {
     std::lock_guard lock(mutex);
     return chunks[{ino, index}].size();
+  }
+
+  /// Whether that is another place.
+  static bool to_end(std::uint64_t end, std::vector<Placed>& records) {
+    bool moved = end != records.front().index.value * kChunkBytes + records.front().slice.pos;
+    std::vector<Placed> placed;
+    for (auto [index, slice] : records) {
+      for (auto left = slice.len; left > 0;) {
+        slice.pos = static_cast<std::uint32_t>(end % kChunkBytes);
+        slice.len = static_cast<std::uint32_t>(std::min<std::uint64_t>(left, kChunkBytes - slice.pos));
+        placed.push_back({ChunkIndex{static_cast<std::uint32_t>(end / kChunkBytes)}, slice});
+        left -= slice.len;
+        end += slice.len;
+        slice.off += slice.len;
+      }
+    }
+    records = std::move(placed);
+    return moved;
   }
 
   std::mutex mutex;
@@ -152,6 +171,11 @@ struct Rig {
     CO_TRY(auto wrote, co_await std::move(answer).get());
     EXPECT_EQ(wrote, bytes.size());
     EXPECT_LE(arena.used_bytes(), arena.limit_bytes());
+    co_return Result<void>{};
+  }
+  Async<void> append(Ino ino, std::uint64_t end, std::span<const std::byte> bytes) {
+    CO_TRY(auto wrote, co_await data->append(ino, end, bytes).get());
+    EXPECT_EQ(wrote, bytes.size());
     co_return Result<void>{};
   }
   Async<void> flush(Ino ino) { return data->flush(ino, told).get(); }

@@ -48,8 +48,9 @@ asio::awaitable<void> play(Rig& rig, unsigned seed) {
       case 2:
       case 3: {
         auto data = fake::pattern(1 + (below(4) == 0 ? below(400'000) : below(5000)), random());
-        auto at = below(3) == 0 && !oracle.bytes.empty() ? oracle.bytes.size() : place();
-        CO_ASSERT_OK(co_await rig.write(ino, at, data));
+        bool at_end = below(3) == 0 && !oracle.bytes.empty();
+        auto at = at_end ? oracle.bytes.size() : place();
+        CO_ASSERT_OK(at_end && below(2) ? co_await rig.append(ino, at, data) : co_await rig.write(ino, at, data));
         oracle.write(at, data);
         EXPECT_GE(std::max(rig.data->pending_length(ino).value_or(0), rig.meta->lengths_[ino]), at + data.size());
         break;
