@@ -4,6 +4,7 @@
 
 #include "cli/io_backend.hpp"
 #include "cli/locations.hpp"
+#include "core/shell_word.hpp"
 
 namespace kiseki::cli {
 
@@ -48,7 +49,8 @@ Try<std::unique_ptr<MetaAccess>> MetaAccess::find(const std::string& url) {
 Failure no_format(const meta::Failure& why, const std::string& url) {
   if (why.code != posix(ENOENT)) return as_failure(why);
   auto shown = shown_meta_url(url);
-  return Failure{Exit::failed, fmt::format("no volume at {}; create one with `kiseki format {} NAME`", shown, shown)};
+  return Failure{Exit::failed,
+                 fmt::format("no volume at {}; create one with `kiseki format {} NAME`", shown, shell_word(shown))};
 }
 
 Try<meta::Format> MetaAccess::read_format(meta::Versions versions) {

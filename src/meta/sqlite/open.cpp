@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "core/shell_word.hpp"
 #include "meta/sqlite/engine.hpp"
 #include "meta/sqlite/readers.hpp"
 #include "meta/sqlite/schema.hpp"
@@ -19,6 +20,11 @@ constexpr unsigned kReaders = 2;
 
 Failure refuse(int err, std::string why) { return {posix(err), std::move(why)}; }
 
+Failure no_volume(const std::string& path) {
+  auto url = shell_word("sqlite3://" + path);
+  return refuse(ENOENT, fmt::format("no volume at {}; create one with `kiseki format {} NAME`", path, url));
+}
+
 /// What can be said before SQLite looks at the file.
 Explained<void> look_at(const std::string& path, bool may_create) {
   struct stat st{};
@@ -28,9 +34,7 @@ Explained<void> look_at(const std::string& path, bool may_create) {
   }
   int err = errno;
   if (err != ENOENT) return refuse(err, fmt::format("cannot open {}: {}", path, std::strerror(err)));
-  if (!may_create)
-    return refuse(ENOENT,
-                  fmt::format("no volume at {}; create one with `kiseki format sqlite3://{} NAME`", path, path));
+  if (!may_create) return no_volume(path);
   auto parent = std::filesystem::path(path).parent_path();
   if (!parent.empty() && !std::filesystem::is_directory(parent))
     return refuse(ENOENT, fmt::format("cannot create {}: there is no directory {}", path, parent.string()));
@@ -126,9 +130,7 @@ Explained<std::shared_ptr<MetaEngine>> Engine::open(const Location& location, Op
     if (mode != OpenMode::create) {
       Connection db(location.path, SQLITE_OPEN_READONLY, location.prefix);
       sqlite3_busy_timeout(db.handle(), static_cast<int>(location.patience.count()));
-      if (!has_volume(db))
-        return refuse(ENOENT, fmt::format("no volume at {}; create one with `kiseki format sqlite3://{} NAME`",
-                                          location.path, location.path));
+      if (!has_volume(db)) return no_volume(location.path);
     }
     std::shared_ptr<Engine> engine(new Engine(location, pool));
     engine->start(mode);

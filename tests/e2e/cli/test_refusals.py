@@ -2,6 +2,7 @@
 """What cannot work is refused: exit 1, one clear sentence, nothing half made."""
 import http.server
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import mounted  # noqa: E402
+import redis  # noqa: E402
 
 
 class RefusalTest(unittest.TestCase):
@@ -105,6 +107,13 @@ class MountRefusals(RefusalTest):
         self.mount_refused(f"sqlite3://{self.root}/empty.db", self.target, says=("format",))
         self.refused("status", self.volume.meta, says=("format",))
         self.refused("config", self.volume.meta, says=("format",))
+
+    def test_the_command_that_makes_a_volume_is_one_for_a_shell(self):
+        urls = [f"sqlite3://{self.root}/my volume.db"]
+        if shutil.which("redis-server"):
+            urls.append(redis.Server(self).url() + "?read-timeout=9s&write-timeout=9s")
+        for url in urls:
+            self.refused("status", url, says=(f"`kiseki format '{url}' NAME`",))
 
     def test_a_damaged_database(self):
         with open(self.volume.database, "wb") as file:
