@@ -1,6 +1,7 @@
 #include "meta/lock_queues.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <random>
 #include <vector>
 
@@ -34,6 +35,7 @@ bool holds_up(const RangeLocks& held, const LockWish& wish) {
 
 void LockQueues::Queue::give_turn(Place& place) {
   trying = &place;
+  last = places.rbegin()->first;
   let_go = false;
   place.news_.notify_all();
 }
@@ -56,9 +58,7 @@ void LockQueues::note_waits(Queue& queue, const RangeLockTable& held) {
     std::vector<std::uint64_t> holders;
     for (auto& one : held)
       if (one.sid == place->wish_.sid && holds_up(one, place->wish_)) holders.push_back(one.owner);
-    if (waits_.wait(place->request(), std::move(holders))) continue;
-    place->deadlock_ = true;
-    place->news_.notify_all();
+    if (!waits_.wait(place->request(), std::move(holders))) place->give_up(posix(EDEADLK));
   }
 }
 
@@ -116,7 +116,7 @@ Async<LockQueues::Place::Turn> LockQueues::Place::turn() {
     auto ticket = news_.ticket();
     {
       std::lock_guard lock(queues_.mutex_);
-      if (deadlock_) co_return posix(EDEADLK);
+      if (given_up_) co_return given_up_;
       if (auto& queue = queue_->second; queue.trying == this) {
         bool ask = Clock::now() - queue.asked >= kAskEvery;
         if (ask) queue.asked = Clock::now();
@@ -136,9 +136,21 @@ void LockQueues::Place::look_again() {
   if (queue.trying == nullptr && queue.places.begin()->second == this) queue.begin_round();
 }
 
+void LockQueues::Place::give_up(std::error_code why) {
+  given_up_ = why;
+  news_.notify_all();
+}
+
 void LockQueues::Place::refused(const RangeLockTable& held) {
   std::lock_guard lock(queues_.mutex_);
   pass_turn(held);
+}
+
+void LockQueues::Place::unanswered(std::error_code why) {
+  std::lock_guard lock(queues_.mutex_);
+  auto& queue = queue_->second;
+  auto later = queue.places.upper_bound(queue.last);
+  for (auto at = queue.places.begin(); at != later; ++at) at->second->give_up(why);
 }
 
 void LockQueues::Place::granted(const RangeLockTable& held) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <system_error>
 #include <utility>
 
 #include "core/async.hpp"
@@ -50,6 +51,7 @@ class LockQueues final : public ChangeObserver {
   struct Queue {
     std::map<std::uint64_t, Place*> places;  // by number: in order of arrival
     Place* trying = nullptr;                 // whose turn it is
+    std::uint64_t last = 0;                  // who was the last in the queue when it began
     bool changed = false;                    // since this round began: it takes another
     bool let_go = false;                     // by this process, since the turn began: what it finds may be old
     Clock::time_point asked = Clock::now();  // when a session in the way was last asked for
@@ -80,10 +82,14 @@ class LockQueues::Place {
   struct Turn {
     bool ask;  ///< whether the session of who is in the way still lives: it has not been asked for a while
   };
-  /// Until it is our turn to try. Errors: EINTR when cancelled; EDEADLK when who holds the lock waits for us.
+  /// Until it is our turn to try. Errors: EINTR when cancelled; EDEADLK when who holds the lock waits for us; what
+  /// somebody before us was told by `unanswered`.
   Async<Turn> turn();
   /// We tried in vain. `held`: by whom, all there is in this file.
   void refused(const RangeLockTable& held);
+  /// We tried, and the engine did not answer in time. It is so for all who stood in the queue meanwhile: each in turn
+  /// would add that time to the next one's.
+  void unanswered(std::error_code why);
   /// We have it, and leave. `held`: now, with ours.
   void granted(const RangeLockTable& held);
 
@@ -91,6 +97,7 @@ class LockQueues::Place {
   friend class LockQueues;
   LockWaits::Request request() const { return {wish_.owner, number_}; }
   bool is_held_up(const RangeLockTable& held) const;
+  void give_up(std::error_code why);
   void leave();
   void pass_turn(const RangeLockTable& held);
   void look_again();
@@ -99,10 +106,10 @@ class LockQueues::Place {
   const LockWish wish_;
   Queues::iterator queue_;
   std::uint64_t number_ = 0;
-  int waits_ = 0;          // how often we have waited for something to happen
-  Signal news_;            // our turn, or a deadlock
-  bool here_ = false;      // in the queue; guarded by the mutex of all, as is
-  bool deadlock_ = false;  // nobody will ever let us have it
+  int waits_ = 0;             // how often we have waited for something to happen
+  Signal news_;               // our turn, or that there will be none
+  bool here_ = false;         // in the queue; guarded by the mutex of all, as is
+  std::error_code given_up_;  // why it never will be our turn
 };
 
 }  // namespace kiseki::meta

@@ -27,6 +27,7 @@ Async<void> try_in_turn(LockQueues& queues, LockWish wish, Look& look, Attempt& 
     look.ask = turn.ask;
     Result<void> taken = co_await attempt(look);
     if (taken) place.granted(look.held);
+    if (!taken && to_errno(taken.error()) == ETIMEDOUT) place.unanswered(taken.error());
     if (taken || taken.error() != posix(EAGAIN)) co_return taken;
     place.refused(look.held);
   }

@@ -129,6 +129,23 @@ TEST(LockQueues, WhatHappensDuringATurnIsNotLost) {
   });
 }
 
+TEST(LockQueues, NobodyWaitsForAnEngineThatIsAwayMoreThanTwice) {
+  kiseki::test::run([]() -> asio::awaitable<void> {
+    Queues q;
+    auto a = q.flock(1), b = q.flock(2), c = q.flock(3);
+    EXPECT_TRUE(co_await has_turn(*a));
+    a->unanswered(posix(EIO));
+    a.reset();
+    EXPECT_TRUE(co_await has_turn(*b)) << "it came after the first had asked";
+    auto d = q.flock(4);
+    b->unanswered(posix(EIO));
+    EXPECT_EQ(co_await turn_error(*c), EIO);
+    b.reset();
+    c.reset();
+    EXPECT_TRUE(co_await has_turn(*d));
+  });
+}
+
 TEST(LockQueues, WhatCanBeSharedIsSharedByAllWhoWait) {
   // SEMANTICS: who could share a lock with its holders does not wait for those who wait to have it alone
   kiseki::test::run([]() -> asio::awaitable<void> {
