@@ -98,8 +98,7 @@ class TwoMountsTest(mounted.MountedTest):
         self.soon(lambda: not os.path.exists(here + "2"), "a removal")
 
     def test_writing_over_an_end_that_another_client_moved(self):
-        """SEMANTICS: what is written over the end of a file that another client made shorter is stored as it is, if the descriptor was opened after that:
-        through one opened before, Linux may clear the rest of the page in which the file ended."""
+        """SEMANTICS: what is written over the end of a file that another client made shorter is stored as it is, if the descriptor was opened after that"""
         here, there = self.here_and_there("f")
         ended = multiprocessing.Event()
         with open(here, "wb") as file:
@@ -144,8 +143,7 @@ class TwoMountsTest(mounted.MountedTest):
             take(theirs, fcntl.LOCK_UN)
 
     def test_appending_from_both_loses_nothing(self):
-        """SEMANTICS: of what several clients append to one file (O_APPEND) nothing is lost or mixed: each write goes whole to the end that the file has
-        when it is stored; until then its own mount shows it where the file was known to end."""
+        """SEMANTICS: of what several clients of Kiseki append to one file (O_APPEND) nothing is lost or mixed: each write goes whole to the end"""
         here, there = self.here_and_there("log")
         os.mknod(here)
         self.soon(lambda: os.path.exists(there), "a new name")
