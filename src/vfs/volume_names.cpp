@@ -62,7 +62,7 @@ std::optional<Result<EntryReply>> Volume::lookup_now(Ino parent, std::string_vie
 }
 
 EntryReply Volume::named(Ino parent, std::string_view name, EntryReply reply) const {
-  if (client_.engine().lags()) told_names_.told(parent, name);
+  if (client_.engine().lags() && reply.entry_valid.count() > 0) told_names_.told(parent, name);
   return reply;
 }
 
