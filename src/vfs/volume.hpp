@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -294,7 +295,7 @@ class Volume final : public Filesystem, public meta::OpenInodes {
   LeftOpen left_open_;
   PageCacheVersions page_cache_;
   mutable ToldAttrs told_{options_.attr_timeout};
-  mutable ToldNames told_names_{options_.entry_timeout};
+  mutable ToldNames told_names_{std::max(options_.entry_timeout, options_.dir_entry_timeout)};
   HandleTable<FileHandle> files_;
   std::atomic<std::size_t> listing_bytes_{0};  ///< in the hands of open directories
   HandleTable<DirHandle> dirs_;
