@@ -258,6 +258,47 @@ TEST(LockQueues, ACrowdIsServedInOrderAndCheaply) {
   });
 }
 
+/// Nobody tells of locks of a client that died; the first in the queue finds out, for all.
+TEST(LockQueues, LocksOfTheDeadFallWhileACrowdWaits) {
+  // SEMANTICS: those of a client that died, or was not heard of, fall when its session expires
+  constexpr SessionId kDead{77};
+  Volume v;
+  auto engine = std::make_shared<CountingEngine>();
+  v.engine = engine;
+  kiseki::test::run([&]() -> asio::awaitable<void> {
+    co_await v.open();
+    auto file = co_await v.file(kRootIno, "f");
+    CO_ASSERT_OK(file);
+    RangeLock all{kWriteLock, 1, 0, 99}, none{kUnlock, 1, 0, 99};
+    Commit dead;
+    dead.writes.push_back(PutSession{kDead, {v.clock->now().sec - 1, "{}"}});
+    dead.writes.push_back(PutFileLock{*file, {kDead, 1, false}});
+    dead.writes.push_back(PutRangeLocks{*file, {kDead, 1, {all}}});
+    CO_ASSERT_OK(co_await v.client->commit(std::move(dead)));
+    int granted = 0;
+    auto want_file = [&](std::uint64_t owner) -> asio::awaitable<void> {
+      CO_ASSERT_OK(co_await flock(*v.client, *file, owner, kWriteLock, true));
+      ++granted;
+      CO_ASSERT_OK(co_await flock(*v.client, *file, owner, kUnlock, true));
+    };
+    auto want_bytes = [&](std::uint64_t owner) -> asio::awaitable<void> {
+      CO_ASSERT_OK(co_await set_lock(*v.client, *file, owner, all, true));
+      ++granted;
+      CO_ASSERT_OK(co_await set_lock(*v.client, *file, owner, none, true));
+    };
+    TaskGroup tasks(co_await asio::this_coro::executor);
+    auto before = engine->requests.load();
+    for (std::uint64_t owner = 1; owner <= 5; ++owner) {
+      tasks.spawn(want_file(owner));
+      tasks.spawn(want_bytes(owner));
+    }
+    co_await tasks.join();
+    EXPECT_EQ(granted, 10);
+    EXPECT_LE(engine->requests - before, 100);
+    co_await tasks.close();
+  });
+}
+
 /// Who holds a lock that others share, and wants to have it alone, must not stand behind one who waits for it to let
 /// go.
 TEST(LockQueues, AHolderWhoWantsMoreIsNotBehindThoseWhoWaitForIt) {
