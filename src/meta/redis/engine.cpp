@@ -19,7 +19,8 @@ using net::redis::Strings;
 namespace {
 
 constexpr std::size_t kKeysAtOnce = 1024;             ///< in one command: more would hold up the server's other clients
-constexpr std::size_t kOptions = 2, kAgain = 2;       ///< argument of the commit script, digit of it
+constexpr std::size_t kOptions = 2, kReceipts = 3;    ///< arguments of the commit script; before them its number
+constexpr std::size_t kAgain = 2;                     ///< digit of the options
 constexpr auto kPatience = std::chrono::seconds(30);  ///< with a commit whose reply is lost again and again
 constexpr auto kPause = std::chrono::milliseconds(10), kLongestPause = std::chrono::milliseconds(500);
 
@@ -178,8 +179,12 @@ Async<std::string> Engine::send(Strings keys, Strings args, bool writes) {
   auto end = std::chrono::steady_clock::now() + kPatience;
   auto pause = kPause;
   for (int tries = 1;; ++tries) {
-    auto reply = writes ? co_await client_->eval_change(commit_script(), keys, args)
-                        : co_await client_->eval(commit_script(), keys, args, Resend::when_lost);
+    auto reply = co_await client_->eval(commit_script(), keys, args, writes ? Resend::never : Resend::when_lost);
+    if (reply && writes && client_->address().wait_replicas > 0 && reply->text.starts_with('+')) {
+      Strings receipts(1, args[kReceipts]), number(args.begin(), args.begin() + kOptions);
+      auto kept = co_await client_->replicated(receipt_script(), receipts, number);
+      if (!kept) reply = kept.error();
+    }
     if (reply && !reply->is_error()) co_return std::move(reply->text);
     if (reply) co_return error_of(*reply);
     // With the same number again: if it was applied, its receipt answers.

@@ -43,10 +43,7 @@ if slot ~= '' then
   local last = call('HGET', receipts, slot)
   if last then
     local done = sub(last, 1, 16)
-    if done == sequence then
-      call('HSET', receipts, slot, last) -- a write: WAIT waits for what its own connection wrote
-      return sub(last, 17)
-    end
+    if done == sequence then return sub(last, 17) end
     if tonumber(done) > tonumber(sequence) then return redis.error_reply('KISEKILATE superseded') end
   end
 end
@@ -402,6 +399,13 @@ end
 return result
 )lua";
 
+constexpr const char* kReceipt = R"lua(
+local last = redis.call('HGET', KEYS[1], ARGV[1])
+if not last or string.sub(last, 1, 16) ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], last)
+return 1
+)lua";
+
 constexpr const char* kFetch = R"lua(
 local KEYS, ARGV, call = KEYS, ARGV, redis.call
 local out, k, v, n = {}, 0, 0, #ARGV
@@ -495,6 +499,10 @@ return out
 
 const net::redis::Script& commit_script() {
   static const net::redis::Script script(std::string(kDecimal) + kCommit);
+  return script;
+}
+const net::redis::Script& receipt_script() {
+  static const net::redis::Script script(kReceipt);
   return script;
 }
 const net::redis::Script& fetch_script() {

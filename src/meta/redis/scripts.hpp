@@ -14,6 +14,10 @@ namespace kiseki::meta::redis {
 /// Answers "+" and what the writes returned, or "-" and the indexes of the checks that do not hold; both with commas.
 const net::redis::Script& commit_script();
 
+/// Whether this server has a commit that was applied, by its receipt. KEYS: the client's receipts. ARGV: slot and
+/// sequence number. Answers 1, then it has also written something (the same again), or 0.
+const net::redis::Script& receipt_script();
+
 /// Reads several records at one moment. Steps of `FetchPlan`; answers an array with one element per step.
 const net::redis::Script& fetch_script();
 

@@ -1,7 +1,5 @@
 #include "net/redis/client.hpp"
 
-#include <spdlog/fmt/fmt.h>
-
 #include <boost/asio/recycling_allocator.hpp>
 #include <utility>
 
@@ -9,6 +7,7 @@
 #include "net/redis/checks.hpp"
 #include "net/redis/lane.hpp"
 #include "net/redis/master_watch.hpp"
+#include "net/redis/replication.hpp"
 
 namespace kiseki::net::redis {
 namespace {
@@ -43,14 +42,61 @@ struct Client::State {
     return *lanes[ours ? static_cast<std::size_t>(index) : 0];
   }
 
+  /// One batch, by this lane (none: that of the loop which runs us).
+  Async<Replies> run(Lane* by, Commands commands, Resend resend, bool waits);
+
+  void start_tracking();
+  void start_replication();
+  void reconnect() {
+    for (auto& lane : lanes) lane->reconnect();
+    if (rounds) rounds->reconnect();
+  }
+
   Runtime& runtime;
   NameLookup names;
   Surroundings around;
   bool tracks = false;
+  std::shared_ptr<Tracker> tracker;  ///< none: no tracking
   std::vector<std::shared_ptr<Lane>> lanes;
+  std::shared_ptr<Lane> rounds;  ///< of `replication`; none: no replica is waited for
+  std::unique_ptr<Replication> replication;
   std::atomic<bool> closed{false};
   TaskGroup tasks;
 };
+
+Async<Replies> Client::State::run(Lane* by, Commands commands, Resend resend, bool waits) {
+  if (commands.empty()) co_return Replies();
+  auto request = std::allocate_shared<Request>(asio::recycling_allocator<Request>(), std::move(commands), resend,
+                                               std::chrono::steady_clock::now() + around.options.deadline, waits);
+  auto already = co_await asio::this_coro::cancellation_state;
+  if (already.cancelled() != asio::cancellation_type::none) co_return posix(ECANCELED);
+  auto& carrier = by ? *by : lane();
+  auto woken = co_await detail::park(request->waiter, [&carrier, request] { carrier.send(request); });
+  if (!woken) co_return posix(ECANCELED);
+  if (request->error) co_return request->error;
+  co_return std::move(request->replies);
+}
+
+void Client::State::start_tracking() {
+  auto retrack = [this](Tracker::Redirect redirect) {
+    for (auto& lane : lanes) lane->retrack(redirect);
+  };
+  auto count = static_cast<unsigned>(lanes.size());
+  tracker = std::make_shared<Tracker>(around.topology, runtime.executor(0), count, std::move(retrack));
+  tasks.spawn(tracker->run());
+}
+
+void Client::State::start_replication() {
+  const auto& address = around.topology.address();
+  if (address.wait_replicas == 0) return;
+  rounds = std::make_shared<Lane>(around, static_cast<unsigned>(lanes.size()), runtime.executor(0));
+  rounds->start();
+  auto run_round = [this](Commands commands) {
+    return run(rounds.get(), std::move(commands), Resend::when_lost, true);
+  };
+  replication = std::make_unique<Replication>(address, around.unreplicated, std::move(run_round));
+  tasks.spawn(replication->run());
+}
 
 Client::Client(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
@@ -70,39 +116,19 @@ Explained<std::shared_ptr<Client>> Client::open(Address address, ClientOptions o
   auto found = runtime.wait(examine(around.topology, kOpenPatience, options.read_only));
   if (!found) return found.error();
   if (found->cluster) around.topology.become_cluster();
-  if (state->tracks) {
-    auto retrack = [&lanes = state->lanes](Tracker::Redirect redirect) {
-      for (auto& lane : lanes) lane->retrack(redirect);
-    };
-    auto count = static_cast<unsigned>(state->lanes.size());
-    around.tracker = std::make_shared<Tracker>(around.topology, runtime.executor(0), count, std::move(retrack));
-    state->tasks.spawn(around.tracker->run());
-  }
+  state->start_replication();
+  if (state->tracks) state->start_tracking();
   if (around.topology.address().kind == Address::Kind::sentinel) {
-    auto changes = [&lanes = state->lanes] {
-      for (auto& lane : lanes) lane->reconnect();
-    };
+    auto changes = [&all = *state] { all.reconnect(); };
     for (const auto& sentinel : around.topology.address().hosts)
       state->tasks.spawn(watch_master(around.topology, sentinel, changes));
   }
-  for (auto& lane : state->lanes) lane->start();
+  for (auto& lane : state->lanes) lane->start(state->tracker);
   return std::shared_ptr<Client>(new Client(std::move(state)));
 }
 
-Async<Replies> Client::run(Commands commands, Resend resend) { return run(std::move(commands), resend, false); }
-
-Async<Replies> Client::run(Commands commands, Resend resend, bool waits) {
-  if (commands.empty()) co_return Replies();
-  auto request =
-      std::allocate_shared<Request>(asio::recycling_allocator<Request>(), std::move(commands), resend,
-                                    std::chrono::steady_clock::now() + state_->around.options.deadline, waits);
-  auto already = co_await asio::this_coro::cancellation_state;
-  if (already.cancelled() != asio::cancellation_type::none) co_return posix(ECANCELED);
-  auto& lane = state_->lane();
-  auto woken = co_await detail::park(request->waiter, [&lane, request] { lane.send(request); });
-  if (!woken) co_return posix(ECANCELED);
-  if (request->error) co_return request->error;
-  co_return std::move(request->replies);
+Async<Replies> Client::run(Commands commands, Resend resend) {
+  return state_->run(nullptr, std::move(commands), resend, false);
 }
 
 Async<Reply> Client::run_one(Command command, Resend resend) {
@@ -116,37 +142,22 @@ Async<Reply> Client::eval(const Script& script, const Strings& keys, const Strin
   return run_one(Command::eval(script, keys, args), resend);
 }
 
-Async<Reply> Client::eval_change(const Script& script, const Strings& keys, const Strings& args) {
-  auto& around = state_->around;
-  const auto& address = around.topology.address();
-  if (address.wait_replicas == 0) co_return co_await eval(script, keys, args);
-  Commands commands;
-  commands.push_back(Command::eval(script, keys, args));
-  commands.emplace_back("WAIT", address.wait_replicas, address.wait_timeout.count());
-  CO_TRY(auto replies, co_await run(std::move(commands), Resend::never, true));
-  if (replies.front().is_error()) co_return std::move(replies.front());
-  const auto& have_it = replies.back();
-  if (!have_it.is_integer() || have_it.integer < address.wait_replicas) {
-    around.unreplicated.trouble(have_it.is_integer()
-                                    ? fmt::format("{} of {} replicas answer", have_it.integer, address.wait_replicas)
-                                    : have_it.text);
-    co_return Errc::reply_lost;
-  }
-  around.unreplicated.good();
-  co_return std::move(replies.front());
+Async<void> Client::replicated(const Script& proof, const Strings& keys, const Strings& args) {
+  if (!state_->replication) co_return Result<void>{};
+  co_return co_await state_->replication->reached(Command::eval(proof, keys, args));
 }
 
 const std::string& Client::key_prefix() const noexcept { return state_->around.topology.key_prefix(); }
 
 void Client::listen(InvalidationListener* listener) noexcept {
-  if (state_->around.tracker) state_->around.tracker->listen(listener);
+  if (state_->tracker) state_->tracker->listen(listener);
 }
 
-bool Client::tracking() const noexcept { return state_->around.tracker && state_->around.tracker->tracking(); }
+bool Client::tracking() const noexcept { return state_->tracker && state_->tracker->tracking(); }
 
 Async<void> Client::hear_all() {
-  if (!state_->around.tracker) co_return Result<void>{};
-  co_return co_await state_->around.tracker->hear_all();
+  if (!state_->tracker) co_return Result<void>{};
+  co_return co_await state_->tracker->hear_all();
 }
 bool Client::away() const noexcept { return state_->around.topology.away(); }
 
@@ -155,6 +166,8 @@ const Address& Client::address() const noexcept { return state_->around.topology
 asio::awaitable<void> Client::close() {
   state_->closed = true;
   co_await state_->tasks.close();
+  if (state_->replication) state_->replication->close();
+  if (state_->rounds) co_await state_->rounds->close();
   for (auto& lane : state_->lanes) co_await lane->close();
 }
 

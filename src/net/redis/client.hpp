@@ -38,8 +38,8 @@ struct ClientOptions {
 };
 
 /// A Redis server (or what Sentinels or a Cluster say is the one to talk to) over one connection per loop (one for all
-/// loops while it tracks), with everything that is queued in one turn of the loop sent in one write. Calls may come
-/// from any executor; they resume on it. Cancelling a call leaves its request running.
+/// loops while it tracks; one more asks replicas), with everything that is queued in one turn of the loop sent in one
+/// write. Calls may come from any executor; they resume on it. Cancelling a call leaves its request running.
 ///
 /// While the server is away requests wait, at most for the deadline. Replies that say "not now" (-LOADING, -READONLY,
 /// -MOVED, ...) are hidden: the request is sent again until the deadline, unless part of its batch was executed.
@@ -63,10 +63,10 @@ class Client {
   Async<Reply> run_one(Command command, Resend resend = Resend::never);
   /// Runs a script: one round trip, or two when the server did not know it yet.
   Async<Reply> eval(const Script& script, const Strings& keys, const Strings& args, Resend resend = Resend::never);
-  /// The same for a script that changes something, and is answered from what it left behind when it is sent again. If
-  /// the address wants replicas to have the change: Errc::reply_lost, too, when they do not say so in time; then it
-  /// may be lost with this server.
-  Async<Reply> eval_change(const Script& script, const Strings& keys, const Strings& args);
+  /// Until as many replicas as the address wants have a change that was answered. At once if it wants none. `proof`
+  /// answers 1 after it has found the change and written something. Errors: Errc::reply_lost when they do not say so in
+  /// time, or the server is another now, without the change: it may be lost.
+  Async<void> replicated(const Script& proof, const Strings& keys, const Strings& args);
 
   /// What every key of the volume begins with: "{N}" on a Cluster, else empty.
   const std::string& key_prefix() const noexcept;
@@ -88,7 +88,6 @@ class Client {
 
  private:
   struct State;
-  Async<Replies> run(Commands commands, Resend resend, bool waits);
   explicit Client(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

@@ -61,7 +61,8 @@ Lane::Lane(Surroundings& around, unsigned index, asio::any_io_executor home)
                std::min(around.topology.address().max_backoff, kLongestReconnect)),
       tasks_(home) {}
 
-void Lane::start() {
+void Lane::start(std::shared_ptr<Tracker> tracker) {
+  tracker_ = std::move(tracker);
   tasks_.spawn(run());
   tasks_.spawn(watch_clock());
 }
@@ -94,7 +95,7 @@ asio::awaitable<void> Lane::run() {
     connection_ = connection;
     if (announced != around_.topology.announced()) retire(kDemotion);  // it may be the old master's
     tasks_.spawn(write_requests(connection));
-    if (around_.tracker) retrack(around_.tracker->current());  // should it have begun anew meanwhile
+    if (tracker_) retrack(tracker_->current());  // should it have begun anew meanwhile
     co_await read_replies(connection);
     lose(*connection);
     // A server that takes connections only to drop them is as good as none.
@@ -146,7 +147,7 @@ asio::awaitable<void> Lane::read_replies(ConnectionPtr connection) {
 bool Lane::take_replies(Connection& connection) {
   if (around_.topology.away()) {  // others found nobody: they may have met a limit, but here is the server
     around_.topology.has_answered(true);
-    if (around_.tracker) around_.tracker->lane_answers();
+    if (tracker_) tracker_->lane_answers();
     around_.away.good();
   }
   auto& reader = connection.link->reader();
@@ -326,7 +327,7 @@ void Lane::lose(Connection& connection) {
     request->answered = 0;
     queue_.push_front(std::move(request));
   }
-  if (around_.tracker) around_.tracker->lane_lost(index_);
+  if (tracker_) tracker_->lane_lost(index_);
 }
 
 asio::awaitable<void> Lane::watch_clock() {
@@ -360,7 +361,7 @@ bool Lane::is_silent(const Connection& connection, SteadyTime time) const {
 /// nobody it is away, until one answers; else a fresh connection finds out.
 void Lane::mind_silence(SteadyTime time) {
   if (!connection_ || connection_->doubted || !is_silent(*connection_, time)) return;
-  if (!around_.tracker || around_.tracker->current().generation != 0) return tasks_.spawn(doubt(connection_));
+  if (!tracker_ || tracker_->current().generation != 0) return tasks_.spawn(doubt(connection_));
   nobody_answers();
 }
 
@@ -383,7 +384,7 @@ asio::awaitable<void> Lane::doubt(ConnectionPtr connection) {
     log::info("redis.connection_dead", {{"server", connection->at.shown()}});
     co_return connection->link->stream().close();
   }
-  if (elsewhere == Elsewhere::silent && !around_.tracker) nobody_answers();
+  if (elsewhere == Elsewhere::silent && !tracker_) nobody_answers();
   co_await sleep_for(kLongestReconnect);
 }
 
@@ -441,11 +442,11 @@ void Lane::requeue_due(SteadyTime time) {
 
 /// Without a reply the connection is of no use: it may still come, and be taken for that of the first request.
 Async<void> Lane::be_tracked(Connection& connection) {
-  if (!around_.tracker) co_return Result<void>{};
-  around_.tracker->lane_answers();
-  auto redirect = around_.tracker->current();
+  if (!tracker_) co_return Result<void>{};
+  tracker_->lane_answers();
+  auto redirect = tracker_->current();
   if (redirect.generation == 0 || redirect.at != connection.at) {
-    around_.tracker->lane_tracked(index_, 0);
+    tracker_->lane_tracked(index_, 0);
     co_return Result<void>{};
   }
   auto ask = connection.link->ask_one(redirect.command());
@@ -469,7 +470,7 @@ asio::awaitable<void> Lane::track_anew(Tracker::Redirect redirect) {
   if (!connection || redirect.generation == 0 || redirect.at != connection->at) co_return;
   auto wanted = [&] {
     return connection == connection_ && connection->tracked != redirect.generation &&
-           around_.tracker->current().generation == redirect.generation;
+           tracker_->current().generation == redirect.generation;
   };
   while (wanted()) {
     Commands commands(1, redirect.command());
@@ -484,7 +485,7 @@ asio::awaitable<void> Lane::track_anew(Tracker::Redirect redirect) {
 }
 
 void Lane::tracking_answered(Connection& connection, const Reply& reply, std::uint64_t generation) {
-  auto& tracker = *around_.tracker;
+  auto& tracker = *tracker_;
   if (!reply.is_error()) {
     connection.tracked = generation;
     return tracker.lane_tracked(index_, generation);

@@ -29,7 +29,6 @@ struct Surroundings {
   Topology topology;
   const ClientOptions options;
   Episode away, refusing, full, unreplicated;
-  std::shared_ptr<Tracker> tracker;  ///< none: no tracking
 };
 
 /// One loop's connection: what is queued while the loop turns leaves in one write; replies come back in order. Lives on
@@ -37,7 +36,7 @@ struct Surroundings {
 class Lane : public std::enable_shared_from_this<Lane> {
  public:
   Lane(Surroundings& around, unsigned index, asio::any_io_executor home);
-  void start();
+  void start(std::shared_ptr<Tracker> tracker = nullptr);  ///< by which its reads are tracked; none: they are not
 
   /// Takes a request whose waiter is armed; from any thread.
   void send(RequestPtr request);
@@ -90,6 +89,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
   Surroundings& around_;
   const unsigned index_;
   const asio::any_io_executor home_;
+  std::shared_ptr<Tracker> tracker_;
   std::deque<RequestPtr> queue_;   ///< to be sent
   std::deque<Flight> flights_;     ///< in the order of their replies
   std::vector<RequestPtr> later_;  ///< refused, wait for their next attempt

@@ -93,7 +93,7 @@ class SentinelTest(unittest.TestCase):
 
     def test_what_a_replica_has_outlives_the_master(self):
         # SEMANTICS: with `?wait-replicas=1` in the URL a change is acknowledged only when a replica has it, and that, too, loses nothing
-        # SEMANTICS: without a replica changes then wait, and what comes behind them on the connection
+        # SEMANTICS: without a replica changes then wait
         mount = self.volume.mount("--hide-internal", meta=self.set.url() + "?wait-replicas=1")
         for round in range(2):
             old = self.set.master()

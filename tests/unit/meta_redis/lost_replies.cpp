@@ -1,4 +1,5 @@
 // A commit whose reply is lost is applied once and reported right, wherever the connection broke.
+#include "core/async.hpp"
 #include "meta/redis/engine.hpp"
 #include "support/redis_proxy.hpp"
 #include "support/tcp_proxy.hpp"
@@ -110,30 +111,6 @@ TEST(Receipts, ARefusalIsFinalOnceACommitWasSentAgain) {
   EXPECT_EQ(m.get(CounterKey{Counter::total_inodes}), Record());
 }
 
-// WAIT waits for what its own connection wrote: the one that sends a commit again must have written something.
-TEST(Receipts, WhatIsAnsweredFromOneIsAWriteToo) {
-  ON_REDIS();
-  TcpProxy proxy(server().port());
-  Mounted m(proxy.port());
-  auto changes = [&m](Commit commit) {
-    auto counted = [] {
-      auto info = kiseki::test::say(server().port(), "INFO persistence\r\n", 400);
-      constexpr std::string_view kField = "rdb_changes_since_last_save:";
-      auto at = info.find(kField);
-      return at == info.npos ? -1 : std::stol(info.substr(at + kField.size()));
-    };
-    auto before = counted();
-    m.must(m.engine->commit(std::move(commit)));
-    return counted() - before;
-  };
-  changes(count_one());  // the first sets the receipts' expiry
-  auto once = changes(count_one());
-  EXPECT_GT(once, 0);
-  proxy.lose_next(kCommit, TcpProxy::Loss::reply);
-  EXPECT_GT(changes(count_one()), once);
-  EXPECT_TRUE(proxy.lost());
-}
-
 std::string lifetime() {
   return kiseki::test::say(server().port(),
                            "EVAL \"return redis.call('TTL', redis.call('KEYS', 'Kiseki:*')[1])\" 0\r\n");
@@ -164,6 +141,80 @@ TEST(Receipts, AreTakenAwayAtTheEndAndDieByThemselves) {
     EXPECT_TRUE(lasts == ":3600\r\n" || lasts == ":3599\r\n") << lasts;
   }
   EXPECT_EQ(server().command("DBSIZE"), ":1\r\n");
+}
+
+std::unique_ptr<kiseki::test::RedisServer> a_replica() {
+  server().command("CONFIG SET repl-diskless-sync-delay 0");
+  kiseki::test::RedisServer::Options options;
+  options.config = {"replicaof 127.0.0.1 " + std::to_string(server().port()), "repl-diskless-sync-delay 0"};
+  auto replica = std::make_unique<kiseki::test::RedisServer>(std::move(options));
+  for (int i = 0; i < 2000; ++i) {
+    if (server().command("WAIT 1 10") == ":1\r\n") return replica;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  throw std::runtime_error("the replica does not follow");
+}
+
+TEST(Replicas, ReadsDoNotWaitForThem) {
+  // SEMANTICS: without a replica changes then wait
+  // SEMANTICS: reads do not
+  ON_REDIS();
+  Mounted m(server().port(), "?wait-replicas=1&wait-timeout=10s");
+  std::atomic<bool> committed{false};
+  std::thread change([&] {
+    EXPECT_EQ(m.must(m.engine->commit(count_one())).returned, twice(1));
+    committed = true;
+  });
+  auto begin = std::chrono::steady_clock::now();
+  while (m.get(CounterKey{Counter::used_space}) == Record()) std::this_thread::yield();
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(m.get(CounterKey{Counter::used_space}), Record(std::int64_t{1}));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(8)) << "the WAIT lasts longer";
+  EXPECT_FALSE(committed);
+  auto replica = a_replica();
+  change.join();
+  EXPECT_EQ(m.get(CounterKey{Counter::used_space}), Record(std::int64_t{1}));
+}
+
+TEST(Replicas, CommitsShareTheirWait) {
+  ON_REDIS();
+  auto replica = a_replica();
+  Mounted m(server().port(), "?wait-replicas=1");
+  server().command("CONFIG RESETSTAT");
+  auto many = [&]() -> Async<void> {
+    std::vector<Async<void>> ops;
+    auto one = [&]() -> Async<void> {
+      CO_CHECK(co_await m.engine->commit(count_one()));
+      co_return Result<void>{};
+    };
+    for (int i = 0; i < 200; ++i) ops.push_back(one());
+    co_return co_await fan_out(std::move(ops), 200);
+  };
+  m.must(many());
+  EXPECT_EQ(m.get(CounterKey{Counter::used_space}), Record(std::int64_t{200}));
+  auto stats = kiseki::test::say(server().port(), "INFO commandstats\r\n", 1 << 20, std::chrono::milliseconds(300));
+  constexpr std::string_view kCalls = "cmdstat_wait:calls=";
+  auto at = stats.find(kCalls);
+  ASSERT_NE(at, std::string::npos) << stats;
+  auto waits = std::stol(stats.substr(at + kCalls.size()));
+  EXPECT_GE(waits, 1);
+  EXPECT_LT(waits, 100);
+}
+
+// Between a commit and its WAIT another server may have become the master, one without the commit.
+TEST(Replicas, ACommitThatTheServerLacksIsMadeAgain) {
+  ON_REDIS();
+  auto replica = a_replica();
+  kiseki::test::RedisProxy proxy(server().port());
+  Mounted m(proxy.port(), "?wait-replicas=1");
+  m.must(m.engine->commit(count_one()));
+  proxy.hold("WAIT", std::chrono::hours(1));
+  std::thread change([&] { EXPECT_EQ(m.must(m.engine->commit(count_one())).returned, twice(1)); });
+  for (int i = 0; i < 2000 && proxy.held() == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_EQ(m.get(CounterKey{Counter::used_space}), Record(std::int64_t{2}));
+  server().command("FLUSHALL");
+  proxy.release();
+  change.join();
+  EXPECT_EQ(m.get(CounterKey{Counter::used_space}), Record(std::int64_t{1}));
 }
 
 }  // namespace
