@@ -96,6 +96,7 @@ class ServerOfVersion {
     greeting_ = "+PONG\r\n$" + std::to_string(info.size()) + "\r\n" + info +
                 "\r\n-ERR This instance has cluster support disabled\r\n";
     listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (listener_ < 0) throw std::runtime_error("the fake server gets no socket");
     sockaddr_in at{};
     at.sin_family = AF_INET;
     at.sin_port = htons(port_);
