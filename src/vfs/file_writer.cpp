@@ -73,10 +73,11 @@ FileWriter::Wrote FileWriter::write(std::uint64_t offset, std::span<const std::b
   return wrote;
 }
 
-/// What one append left in two slices is committed at once, so that nobody else's comes in between. The second takes no
-/// more: it would hold up the first.
+/// What one append left in two slices is committed at once, so that nobody else's comes in between, unless something
+/// written meanwhile goes between them. The second takes no more: it would hold up the first.
 void FileWriter::keep_together(const SlicePtr& first, const SlicePtr& second, Launch& launch) {
-  first->goes_on = first->placing == meta::Placing::at_end && second->placing == first->placing;
+  bool both_appended = first->placing == meta::Placing::at_end && second->placing == first->placing;
+  first->goes_on = both_appended && second->number == first->number + 1;
   if (first->goes_on) freeze(second, launch);
 }
 

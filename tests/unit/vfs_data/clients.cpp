@@ -119,6 +119,22 @@ TEST(Clients, WhatWasAppendedAtOnceIsNotTornWhereAChunkEnds) {
   });
 }
 
+// Commits go in order of creation: what stands between the halves is not of their kind, and goes between them.
+TEST(Clients, AnAppendOverAChunksEndWaitsForNothingThatComesAfterIt) {
+  Rig rig;
+  fake::with(rig, [&]() -> asio::awaitable<void> {
+    auto end = kChunkBytes - 1000;
+    rig.meta->lengths_[kFile] = end;
+    auto few = pattern(500, 1), head = pattern(10, 2), bytes = pattern(3000, 3);
+    CO_ASSERT_OK(co_await rig.append(kFile, end, few));
+    CO_ASSERT_OK(co_await rig.write(kFile, 0, head));
+    CO_ASSERT_OK(co_await rig.append(kFile, end + 500, bytes));
+    auto flushed = co_await with_timeout(std::chrono::seconds(20), rig.flush(kFile));
+    CO_ASSERT_OK(flushed);
+    EXPECT_EQ(rig.meta->lengths_[kFile], end + 3500);
+  });
+}
+
 TEST(Clients, WhatAnotherAppendedIsNotZeros) {
   Rig rig;
   fake::with(rig, [&]() -> asio::awaitable<void> {
