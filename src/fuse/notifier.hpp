@@ -26,6 +26,7 @@ class Notifier final : public vfs::KernelCache {
   void forget_entry(Ino parent, std::string name) override;
   void forget_data(Ino ino, std::uint64_t offset, std::uint64_t length) override;
   void forget_attr(Ino ino) override;  ///< sent at once: the kernel waits for nothing to do this
+  bool gathers_writes() const override { return (settings_.flags & FUSE_WRITEBACK_CACHE) != 0; }
   bool maps_direct_files() const override { return (settings_.flags & abi::kDirectIoAllowMmap) != 0; }
 
  private:

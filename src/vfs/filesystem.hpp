@@ -98,6 +98,8 @@ class KernelCache {
   virtual void forget_attr(Ino ino) = 0;
   /// Whether a file opened past the page cache (OpenReply::direct_io) can be mapped, shared and writable too.
   virtual bool maps_direct_files() const { return false; }
+  /// Whether it gathers writes in its page cache and hands them out later.
+  virtual bool gathers_writes() const { return false; }
 };
 
 /// A file system as a kernel asks for it; the fuse room speaks to this, and so may anything else. Arguments passed as

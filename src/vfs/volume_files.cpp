@@ -126,14 +126,16 @@ OpenReply Volume::add_handle(Ino ino, std::uint32_t flags, const Attr& attr) {
           .parallel_writes = (flags & O_DIRECT) != 0};
 }
 
-/// Whether the kernel must not take what is written from its pages, because it may cut them off meanwhile: another
-/// client has made the file shorter than it knows. (Some kernels cannot map what is opened like this.)
+/// Whether the kernel must not take what is written from its pages: it may cut them off meanwhile, when another client
+/// has made the file shorter than it knows; and it hands out what was appended at once in two parts where a page ends,
+/// between which another's may come. (Some kernels cannot map what is opened like this.)
 bool Volume::writes_past_pages(Ino ino, std::uint32_t flags, const Attr& attr) {
   if (!writes(flags)) return false;
-  auto length = std::max(attr.length, data_.pending_length(ino).value_or(0));
-  if (!told_.may_cut(ino, length)) return false;
   auto* kernel = kernel_.load();
-  return (flags & O_ACCMODE) == O_WRONLY || (kernel && kernel->maps_direct_files());
+  bool only_writes = (flags & O_ACCMODE) == O_WRONLY;
+  if (only_writes && (flags & O_APPEND) && !(kernel && kernel->gathers_writes())) return true;
+  auto length = std::max(attr.length, data_.pending_length(ino).value_or(0));
+  return told_.may_cut(ino, length) && (only_writes || (kernel && kernel->maps_direct_files()));
 }
 
 std::shared_ptr<FileHandle> Volume::file_of(Ino ino, HandleId id, std::optional<std::uint32_t> flags) {

@@ -143,7 +143,7 @@ class TwoMountsTest(mounted.MountedTest):
             take(theirs, fcntl.LOCK_UN)
 
     def test_appending_from_both_loses_nothing(self):
-        """SEMANTICS: of what several clients of Kiseki append to one file (O_APPEND) nothing is lost or mixed: each write goes whole to the end"""
+        """SEMANTICS: of what several clients of Kiseki append to one file (O_APPEND) nothing is lost"""
         here, there = self.here_and_there("log")
         os.mknod(here)
         self.soon(lambda: os.path.exists(there), "a new name")

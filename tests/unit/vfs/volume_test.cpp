@@ -20,7 +20,8 @@ struct FakeKernel final : KernelCache {
   void forget_data(Ino ino, std::uint64_t offset, std::uint64_t) override { data.emplace_back(ino, offset); }
   void forget_attr(Ino ino) override { attrs.push_back(ino); }
   bool maps_direct_files() const override { return maps; }
-  bool maps = false;
+  bool gathers_writes() const override { return gathers; }
+  bool maps = false, gathers = false;
   std::vector<std::pair<Ino, std::uint64_t>> data;
   std::vector<Ino> attrs;
 };
@@ -315,6 +316,10 @@ TEST(Volume, AFileThatOthersMadeShorterIsWrittenPastThePageCache) {
       co_return opened->direct_io;
     };
     EXPECT_FALSE(co_await direct(O_WRONLY)) << "what is buffered counts";
+    EXPECT_TRUE(co_await direct(O_WRONLY | O_APPEND)) << "else one write comes in two where a page ends";
+    EXPECT_FALSE(co_await direct(O_RDWR | O_APPEND));
+    kernel.gathers = true;
+    EXPECT_FALSE(co_await direct(O_WRONLY | O_APPEND));
     CO_ASSERT_OK(co_await ask(m.volume->fsync(kRoot, ino, made->open.handle, false)));
     EXPECT_FALSE(co_await direct(O_WRONLY));
     CO_ASSERT_OK(co_await meta::truncate(*m.client, meta::Who{0, 0, false}, ino, 4, false));
